@@ -1,0 +1,1 @@
+//! The contract between stages and the runtime: messages, stage traits, values, ledger, environment

@@ -1,0 +1,1 @@
+//! Ordered, credit-limited edges between chains of stages

@@ -1,0 +1,1 @@
+//! From YAML to a checked plan, with every problem at its line and column

@@ -1,0 +1,1 @@
+//! Placement, threads, dead letters and the run report of one pipeline run

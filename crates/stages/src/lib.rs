@@ -1,0 +1,1 @@
+//! The built-in sources, transforms and sinks, and the column expressions

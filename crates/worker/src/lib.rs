@@ -1,0 +1,1 @@
+//! The loop that runs one chain of stages and keeps its ledger

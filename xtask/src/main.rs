@@ -1,0 +1,3 @@
+//! The project's own tasks: `cargo xtask demo | test | setup | bench`.
+
+fn main() {}
