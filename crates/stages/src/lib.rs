@@ -1,1 +1,22 @@
-//! The built-in sources, transforms and sinks, and the column expressions
+//! The built-in stages. They see only what a foreign SDK sees: `modrun-core`.
+//!
+//! | word | place | what it does |
+//! |---|---|---|
+//! | `file` | source | reads files in blocks of whole lines |
+//! | `json` | transform | parses lines into declared columns |
+//! | `filter` | transform | keeps the events for which an expression is true |
+//! | `project` | transform | picks, renames and computes columns |
+//! | `aggregate` | transform | groups and counts, sums, averages |
+//! | `file` | sink | writes NDJSON |
+//!
+//! Guarantees: a bad event costs only itself and becomes a dead letter; output does not depend on the number of
+//! workers or the size of batches.
+
+use std::sync::Arc;
+
+use modrun_core::Kind;
+
+/// All built-in kinds.
+pub fn builtin() -> Vec<Arc<dyn Kind>> {
+    vec![]
+}

@@ -1,0 +1,30 @@
+//! What travels between stages.
+
+use arrow_array::RecordBatch;
+
+use crate::DeadLetter;
+
+/// The number of a message on its link, from 0; sources number their batches, and everything that a batch causes
+/// keeps its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+/// What a stage leaves behind and is opened with again: chunks of rows, in a layout of the stage's own.
+///
+/// Restoring is constructing: a stage opened with its state goes on where it left off, and a
+/// [`Concurrency::Mergeable`](crate::Concurrency::Mergeable) stage opened with several states is their merge.
+pub type State = Vec<RecordBatch>;
+
+/// What travels on a link between two chains. The end of the link is the end of the stream.
+#[derive(Debug)]
+pub enum Message {
+    /// The batches and dead letters that one input batch caused.
+    Batches {
+        /// Rows for the next stage, in order.
+        rows: Vec<RecordBatch>,
+        /// What went wrong with single events, in order.
+        dead_letters: Vec<DeadLetter>,
+    },
+    /// The partial state of one worker, for the next chain to merge.
+    Partial(State),
+}

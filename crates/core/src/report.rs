@@ -1,0 +1,125 @@
+//! What a run was, in numbers: the run report's schema.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Activity, Row};
+
+/// One run of a pipeline. Throughput is input events over wall time, always.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunReport {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// How each stage ran, by stage: `thread` is inside the runtime's process.
+    pub placement: BTreeMap<String, String>,
+    /// Events counted at the two ends and lost on the way.
+    pub events: Events,
+    /// BLAKE3 over the result rows as written, in hex.
+    pub results_digest: String,
+    /// From before the first stage is opened until the results have their final name, in seconds.
+    pub wall_seconds: f64,
+    /// CPU time of all processes, in seconds.
+    pub cpu_seconds: CpuSeconds,
+    /// Largest resident memory, in bytes.
+    pub peak_rss_bytes: u64,
+    /// `events.in` over `wall_seconds`.
+    pub events_per_second: f64,
+    /// Lifetimes of all stage loops, in seconds: what the stages' activities sum to.
+    pub thread_seconds: f64,
+    /// One entry per stage, in the order of the data.
+    pub stages: Vec<StageReport>,
+}
+
+/// Events by their fate: `in` = `filtered` + `dead_letters` + those that went on to the results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Events {
+    /// Events read; blank lines are none.
+    pub r#in: u64,
+    /// Events that a rule dropped.
+    pub filtered: u64,
+    /// Events that could not be processed.
+    pub dead_letters: u64,
+    /// Result rows written.
+    pub results: u64,
+}
+
+/// CPU time of all processes, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CpuSeconds {
+    /// In user mode.
+    pub user: f64,
+    /// In the kernel.
+    pub system: f64,
+}
+
+/// One stage's share of a run, over all its loops.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StageReport {
+    /// The stage's name in the pipeline.
+    pub name: String,
+    /// The language of its implementation.
+    pub language: String,
+    /// How it ran.
+    pub placement: String,
+    /// Events received; for a source, events read.
+    pub events_in: u64,
+    /// Events passed on; for a sink, rows written.
+    pub events_out: u64,
+    /// Batches received.
+    pub batches_in: u64,
+    /// Batches passed on.
+    pub batches_out: u64,
+    /// Time by activity.
+    pub activity_seconds: ActivitySeconds,
+    /// CPU time of its loops while it was this stage's turn, in seconds.
+    pub cpu_seconds: f64,
+}
+
+/// Time by activity, in seconds; see [`Activity`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivitySeconds {
+    /// Taking a message from a link, once it is there.
+    pub receive: f64,
+    /// Turning bytes of a link into batches.
+    pub decode: f64,
+    /// The stage's own work, reading and writing of files included.
+    pub process: f64,
+    /// Turning batches into bytes for a link.
+    pub encode: f64,
+    /// Handing a message to a link, once there is credit.
+    pub send: f64,
+    /// Waiting for input: nobody's overhead.
+    pub starved: f64,
+    /// Waiting for credit: nobody's overhead.
+    pub backpressured: f64,
+}
+
+impl ActivitySeconds {
+    /// The sum over all activities.
+    pub fn total(&self) -> f64 {
+        self.receive
+            + self.decode
+            + self.process
+            + self.encode
+            + self.send
+            + self.starved
+            + self.backpressured
+    }
+}
+
+impl From<&Row> for ActivitySeconds {
+    fn from(row: &Row) -> Self {
+        let seconds = |activity| row.spent(activity).as_secs_f64();
+        Self {
+            receive: seconds(Activity::Receive),
+            decode: seconds(Activity::Decode),
+            process: seconds(Activity::Process),
+            encode: seconds(Activity::Encode),
+            send: seconds(Activity::Send),
+            starved: seconds(Activity::Starved),
+            backpressured: seconds(Activity::Backpressured),
+        }
+    }
+}
