@@ -12,6 +12,8 @@
 //! Guarantees: a bad event costs only itself and becomes a dead letter; output does not depend on the number of
 //! workers or the size of batches.
 
+pub mod ndjson;
+
 use std::sync::Arc;
 
 use modrun_core::Kind;
