@@ -6,5 +6,6 @@
 //!
 //! Refuses: guessing. A timestamp without an offset is none, and a number is never rounded twice.
 
+pub mod exact;
 pub mod number;
 pub mod timestamp;

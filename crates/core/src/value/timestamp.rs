@@ -127,12 +127,13 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970 of a date. Years begin in March here, so that a leap day is the last of its year.
+/// Days since 1970 of a date from the year 0000 on. Years begin in March here, so that a leap day is the last of its
+/// year, and are counted from the year -400, so that none is negative.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    let year = (year + 400 - i64::from(month <= 2)) as u32;
+    let month_from_march = (month as u32 + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day as u32 - 1;
+    i64::from(year * 365 + year / 4 - year / 100 + year / 400 + day_of_year) - 719_468 - 146_097
 }
 
 /// Year, month and day of a number of days since 1970.
