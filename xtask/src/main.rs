@@ -1,3 +1,50 @@
-//! The project's own tasks: `cargo xtask demo | test | setup | bench`.
+//! The project's own tasks: `cargo xtask setup | test | demo | bench`.
+//!
+//! ```text
+//! main ─┬─ setup ──┐
+//!       ├─ test ───┼─ steps ──▶ process ──▶ cargo, cmake, apt-get, modrun, …
+//!       ├─ demo ───┤              │
+//!       └─ bench ──┘              └ every command is shown before it runs, and run from the project's root
+//! ```
+//!
+//! It guarantees that what a person and what CI do is the same command, and that a task that fails names the command
+//! that failed.
+//!
+//! It refuses to know how anything works: it runs the programs that do, and compares what they write with what is
+//! expected.
 
-fn main() {}
+mod bench;
+mod cmake;
+mod demo;
+mod input;
+mod modrun;
+mod process;
+mod setup;
+mod steps;
+mod test;
+
+use clap::Parser;
+
+/// The tasks of modular-runtime.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Check the toolchains and install what the project needs besides them
+    Setup,
+    /// Check everything that CI checks
+    Test,
+    /// Build, generate events, run the example pipeline, verify, and show how fast it was
+    Demo,
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Task),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Task::parse() {
+        Task::Setup => setup::run(),
+        Task::Test => test::run(),
+        Task::Demo => demo::run(),
+        Task::Bench(task) => bench::run(task),
+    }
+}

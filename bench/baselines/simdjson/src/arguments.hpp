@@ -8,7 +8,7 @@
 
 class Arguments {
 public:
-  // Reads the command line. Throws std::runtime_error on an option that is not among `known`, or on one without its value.
+  // Reads the command line. Throws std::runtime_error on an option that is not among `known` or lacks its value.
   Arguments(int count, char **values, const std::vector<std::string> &known);
 
   // The value of `option`, if it was given.

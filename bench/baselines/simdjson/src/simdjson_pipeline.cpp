@@ -27,7 +27,7 @@ struct Event {
   std::string_view ts;
   std::string_view type;
   std::string_view user;
-  std::int64_t value;
+  std::int64_t value = 0;
 };
 
 // Reads the four fields in the order in which they usually stand: the fastest way, if they do.

@@ -1,0 +1,31 @@
+//! `cargo xtask bench`: one module for each thing that is measured.
+
+mod contender;
+mod machine;
+mod parse;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// What to measure.
+#[derive(Subcommand)]
+pub(crate) enum Task {
+    /// The pipeline in one process against simdjson, DuckDB and the splitting of lines
+    Parse(parse::Args),
+}
+
+/// Measures it.
+pub(crate) fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Parse(args) => parse::run(&args),
+    }
+}
+
+/// Writes `figures` to `path` as JSON.
+fn write_json(path: &Path, figures: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(figures)? + "\n";
+    std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}

@@ -1,0 +1,117 @@
+//! Running other programs: visibly, from the project's root, and failing with their name.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use wait4::Wait4;
+
+/// The project's root folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the project")
+}
+
+/// A command that will run in the project's root, so that its arguments can be relative to it.
+pub(crate) fn command(program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Shows `command`, runs it with this process's own input and output, and fails if it does.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    println!("$ {}", shown(command));
+    let status = command.status().with_context(|| format!("cannot run `{}`", shown(command)))?;
+    check(command, status)
+}
+
+/// What a command used.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Usage {
+    /// From before it is spawned until it is gone.
+    pub(crate) wall_seconds: f64,
+    /// In user mode and in the kernel, with the children that it waited for.
+    pub(crate) cpu_seconds: f64,
+    /// The largest of its processes.
+    pub(crate) peak_rss_bytes: u64,
+}
+
+/// Runs `command` silently and says what it used; fails if it does.
+pub(crate) fn measure(command: &mut Command) -> Result<Usage> {
+    command.stdin(Stdio::null());
+    let begin = Instant::now();
+    let child = command.spawn().with_context(|| format!("cannot run `{}`", shown(command)))?;
+    let gone = child.wait4()?;
+    let wall = begin.elapsed();
+    check(command, gone.status)?;
+    Ok(Usage {
+        wall_seconds: wall.as_secs_f64(),
+        cpu_seconds: (gone.rusage.utime + gone.rusage.stime).as_secs_f64(),
+        peak_rss_bytes: gone.rusage.maxrss,
+    })
+}
+
+/// What `command` prints on standard output, trimmed; none if it cannot run or fails.
+pub(crate) fn output(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The command as a person would type it in the project's root.
+pub(crate) fn shown(command: &Command) -> String {
+    let set = command.get_envs().filter_map(|(key, value)| {
+        Some(format!("{}={}", key.to_string_lossy(), quoted(&value?.to_string_lossy())))
+    });
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let here = format!("{}/", root().display());
+    set.chain(words.map(|word| quoted(&word.to_string_lossy().replace(&here, ""))))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_=+./:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn check(command: &Command, status: ExitStatus) -> Result<()> {
+    if !status.success() {
+        bail!("`{}` failed: {status}", shown(command));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_it_would_be_typed() {
+        let mut command = command(root().join("target/x"), &["test", "--", "a b", "it's", ""]);
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        assert_eq!(shown(&command), r"RUSTDOCFLAGS='-D warnings' target/x test -- 'a b' 'it'\''s' ''");
+    }
+
+    #[test]
+    fn a_failure_names_its_command() {
+        let error = measure(&mut command("sh", &["-c", "exit 3"])).unwrap_err().to_string();
+        assert_eq!(error, "`sh -c 'exit 3'` failed: exit status: 3");
+        let error = run(&mut command("no-such-program", &[])).unwrap_err().to_string();
+        assert_eq!(error, "cannot run `no-such-program`");
+    }
+
+    #[test]
+    fn a_measurement_sees_time_and_memory() {
+        let usage =
+            measure(&mut command("sh", &["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"])).unwrap();
+        assert!(usage.wall_seconds > 0.0 && usage.cpu_seconds > 0.0, "{usage:?}");
+        assert!((100_000..100_000_000).contains(&usage.peak_rss_bytes), "{usage:?}");
+    }
+}
