@@ -23,7 +23,7 @@ pub(crate) fn program() -> PathBuf {
     process::root().join(target).join("release/modrun")
 }
 
-/// `modrun run` of the example pipeline on `input`, writing to `output`; `command` is [`program`], whatever
+/// `modrun run` of the example pipeline on `input`, writing to `output`; `command` is [`program`] and whatever
 /// wraps it.
 pub(crate) fn run(mut command: Command, input: Input, output: &Path, report: &Path) -> Command {
     command
