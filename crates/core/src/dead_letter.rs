@@ -18,8 +18,8 @@ pub enum Payload {
     Raw {
         /// The bytes, without the newline.
         bytes: Vec<u8>,
-        /// The length of the whole line in bytes where only its beginning is kept.
-        truncated_from: Option<u64>,
+        /// Whether these are only the beginning of a line that is longer than the limit.
+        truncated: bool,
     },
     /// The columns of a parsed event.
     Event(serde_json::Map<String, serde_json::Value>),

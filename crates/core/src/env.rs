@@ -22,6 +22,8 @@ pub trait Input: Send {
     fn read(&mut self, buffer: &mut [u8], until: Instant) -> io::Result<Option<usize>>;
     /// The length in bytes where it is known.
     fn bytes_total(&self) -> Option<u64>;
+    /// How long reads have waited for bytes to come, in all; a disk that is slow counts as reading.
+    fn waited(&self) -> Duration;
 }
 
 /// A file or stream open for writing, whose final name appears only when it is whole.
@@ -34,7 +36,7 @@ pub trait Artifact: io::Write + Send {
 
 /// Files, as stages and the runtime see them.
 pub trait Disk: Send + Sync + fmt::Debug {
-    /// Opens a file for reading; `-` is standard input.
+    /// Opens a file for reading; `-` is standard input, a directory is an error.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Input>>;
     /// Creates `path` for writing, as `path` + `.partial` until it is committed; `-` is standard output.
     fn create(&self, path: &Path) -> io::Result<Box<dyn Artifact>>;

@@ -78,6 +78,12 @@ impl Error {
         self
     }
 
+    /// Says in which stage it happened; code and hint stay in front.
+    pub fn in_stage(mut self, stage: &str) -> Self {
+        let (code, hint) = (self.code, self.hint.take());
+        Self { code, hint, ..Self::new(self.kind, format!("stage `{stage}` failed")).with_source(self) }
+    }
+
     /// What the reader can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind

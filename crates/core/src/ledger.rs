@@ -103,6 +103,16 @@ impl Ledger {
         self.current = (stage, activity);
     }
 
+    /// Of the time in the current cell, or spent in it before, `waited` was waiting for input.
+    pub fn starved_for(&mut self, waited: Duration) {
+        let (stage, activity) = self.current;
+        self.enter(stage, activity);
+        let row = &mut self.rows[stage];
+        let waited = waited.min(row.spent(activity));
+        row.spent[activity as usize] -= waited;
+        row.spent[Activity::Starved as usize] += waited;
+    }
+
     /// Closes the account: one row per stage of the chain, adding up to the loop's lifetime.
     pub fn close(mut self) -> Vec<Row> {
         let stage = self.current.0;

@@ -25,6 +25,7 @@ mod ledger;
 mod message;
 mod problem;
 mod report;
+mod size;
 mod stage;
 mod types;
 pub mod value;
@@ -33,9 +34,10 @@ mod written;
 pub use dead_letter::{DeadLetter, Origin, Payload};
 pub use error::{Error, ErrorKind, Result};
 pub use ledger::{Activity, Ledger, Row};
-pub use message::{Message, Seq, State};
+pub use message::{Message, Seq, StageId, State};
 pub use problem::{Code, Problem, Segment, nearest};
 pub use report::{ActivitySeconds, CpuSeconds, Events, RunReport, StageReport};
+pub use size::Size;
 pub use stage::{
     Bound, Columns, Concurrency, Description, Kind, Limits, Open, OpenContext, Opener, Output, Polled,
     Progress, Role, Sink, Source, Transform,

@@ -9,6 +9,10 @@ use crate::DeadLetter;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub u64);
 
+/// A stage's position in its pipeline, the source at 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StageId(pub usize);
+
 /// What a stage leaves behind and is opened with again: chunks of rows, in a layout of the stage's own.
 ///
 /// Restoring is constructing: a stage opened with its state goes on where it left off, and a
@@ -22,8 +26,8 @@ pub enum Message {
     Batches {
         /// Rows for the next stage, in order.
         rows: Vec<RecordBatch>,
-        /// What went wrong with single events, in order.
-        dead_letters: Vec<DeadLetter>,
+        /// What went wrong with single events, and at which stage, in order.
+        dead_letters: Vec<(StageId, DeadLetter)>,
     },
     /// The partial state of one worker, for the next chain to merge.
     Partial(State),

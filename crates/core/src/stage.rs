@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -29,16 +29,16 @@ pub struct Progress {
     pub bytes_read: u64,
     /// Bytes in all, where that is known.
     pub bytes_total: Option<u64>,
+    /// How long it has waited for input to come, in all: no work of its own.
+    pub waited: Duration,
 }
 
-/// Where events come from. Opened with the state it left (or none), it goes on there.
+/// Where events come from.
 pub trait Source: Send {
-    /// Hands over the next batch, waiting until `until` at most. Dead letters go to `out` and stand before the batch.
-    fn poll(&mut self, until: Instant, out: &mut Output) -> Result<Polled>;
+    /// Hands over the next batch, waiting until `until` at most.
+    fn poll(&mut self, until: Instant) -> Result<Polled>;
     /// How far it has come.
     fn progress(&self) -> Progress;
-    /// The position after the last batch handed over.
-    fn snapshot(&mut self) -> Result<State>;
 }
 
 /// What happens to events on the way.

@@ -8,7 +8,7 @@ type Witness = Box<dyn FnMut(&[u8]) + Send>;
 #[derive(Default)]
 pub struct Written {
     rows: u64,
-    digest: blake3::Hasher,
+    digest: Box<blake3::Hasher>,
     witness: Option<Witness>,
 }
 

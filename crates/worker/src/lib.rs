@@ -1,1 +1,121 @@
-//! The loop that runs one chain of stages and keeps its ledger
+//! The loop that runs one chain of stages and keeps its ledger.
+//!
+//! What it is: a [`Chain`] is the stages that one thread carries a batch through, while it is in cache. A [`Worker`]
+//! feeds a chain from an [`Inlet`] and hands what comes out to an [`Outlet`].
+//!
+//! Guarantees: every moment of the loop is in exactly one cell of the [`Ledger`]: starvation belongs to the head of
+//! the chain, back-pressure to its tail. What a batch causes leaves under the batch's number, dead letters included.
+//! Once the loop is told to stop, it ends as if its source had ended.
+//!
+//! Refuses: deciding anything. Which stages form a chain, how many workers run it and when the results get their
+//! final name is the runtime's.
+//!
+//! ```text
+//!   Inlet            Chain                        Outlet
+//!   shared source ─▶ json ▶ filter ▶ aggregate ─▶ link, or the pipeline's end
+//!   or link
+//! ```
+//!
+//! Neighbours: `modrun-link` below, `modrun-runtime` above.
+
+mod chain;
+mod inlet;
+mod outlet;
+
+pub use chain::{Chain, Operator, Prepared, Step, Tally};
+pub use inlet::{Inlet, Live, SharedSource};
+pub use outlet::{Outlet, SetAside};
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow_array::RecordBatch;
+use modrun_core::env::Env;
+use modrun_core::{
+    Activity, DeadLetter, Ledger, OpenContext, Opener, Result, Row, Seq, Sink, StageId, State, Transform,
+    Written,
+};
+
+use inlet::Incoming;
+
+/// What the head of a chain is opened with once the partial states of the workers before it are there.
+pub struct Merge {
+    /// Opens the instance that finishes for all partial ones.
+    pub open: Arc<Opener<dyn Transform>>,
+    /// What it is opened with, but for the states.
+    pub context: OpenContext,
+}
+
+/// One stage loop.
+pub struct Worker {
+    /// Time.
+    pub env: Env,
+    /// What others may see of the run while it runs.
+    pub live: Arc<Live>,
+    /// Where its batches come from.
+    pub inlet: Inlet,
+    /// What it carries them through.
+    pub chain: Chain,
+    /// Where they go.
+    pub outlet: Outlet,
+    /// Whether the last stage of the chain is one of several partial instances, whose state goes to the outlet.
+    pub partial: bool,
+    /// What merges the partial states that come in.
+    pub merge: Option<Merge>,
+}
+
+/// What a stage loop leaves behind when it has come to its end.
+pub struct Finished {
+    /// The stages in the order of the chain: time and counts.
+    pub stages: Vec<(Step, Row, Tally)>,
+    /// The sink, if the chain has one: prepared, not committed.
+    pub sink: Option<Prepared>,
+}
+
+impl Worker {
+    /// Runs to the end of the input.
+    pub fn run(mut self) -> Result<Finished> {
+        let mut ledger = Ledger::open(self.env.clock.clone(), self.chain.len());
+        let mut partials = Vec::new();
+        let end = loop {
+            match self.inlet.next(&self.env, &mut ledger)? {
+                Incoming::Batches { seq, rows, dead_letters } => {
+                    let mut passage = self.chain.carry(rows, &mut ledger)?;
+                    passage.dead_letters.splice(0..0, dead_letters);
+                    self.outlet.deliver(seq, passage, &mut ledger)?;
+                    self.live.events.fetch_add(self.chain.take_events(), Ordering::Relaxed);
+                }
+                Incoming::Partial(state) => partials.push(state),
+                Incoming::Idle => {}
+                Incoming::End(seq) => break seq,
+            }
+        };
+        self.end(end, partials, &mut ledger)?;
+        self.outlet.finish();
+        let (steps, tallies, sink) = self.chain.close();
+        let stages =
+            steps.into_iter().zip(ledger.close()).zip(tallies).map(|((step, row), tally)| (step, row, tally));
+        Ok(Finished { stages: stages.collect(), sink })
+    }
+
+    /// The input has ended: hands on what the stages held back.
+    fn end(&mut self, seq: Seq, partials: Vec<State>, ledger: &mut Ledger) -> Result<()> {
+        if let Some(Merge { open, context }) = self.merge.take() {
+            ledger.enter(0, Activity::Process);
+            self.chain.replace_head(open(OpenContext { states: partials, ..context })?);
+        }
+        if self.partial {
+            let state = self.chain.snapshot(ledger)?;
+            return self.outlet.deliver_partial(seq, state, ledger);
+        }
+        let passage = self.chain.finish(ledger)?;
+        self.outlet.deliver(seq, passage, ledger)
+    }
+}
+
+/// What came out of a chain: batches behind its last stage, and dead letters.
+#[derive(Debug, Default)]
+pub struct Passage {
+    rows: Vec<RecordBatch>,
+    dead_letters: Vec<(StageId, DeadLetter)>,
+}

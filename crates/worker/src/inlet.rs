@@ -1,0 +1,131 @@
+//! Where a chain's batches come from.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use modrun_core::env::Env;
+use modrun_core::{
+    Activity, DeadLetter, Error, Ledger, Message, Polled, Result, Seq, Source, StageId, State,
+};
+use modrun_link::Receiver;
+
+/// How long a source waits before the loop looks whether it should stop.
+const POLL_MAX: Duration = Duration::from_millis(100);
+
+/// What others may see of a run while it runs, and how they tell it to stop.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// Events that entered the pipeline.
+    pub events: AtomicU64,
+    /// Dead letters so far.
+    pub dead_letters: AtomicU64,
+    /// Bytes that the source has read.
+    pub bytes_read: AtomicU64,
+    /// Bytes that it will have read at the end; 0 where that is not known.
+    pub bytes_total: AtomicU64,
+    /// Set to end the input early; what was read is still carried to the end.
+    pub stop: AtomicBool,
+}
+
+/// A source that several workers take their batches from.
+pub struct SharedSource {
+    name: String,
+    turn: Mutex<Turn>,
+    live: Arc<Live>,
+}
+
+struct Turn {
+    source: Box<dyn Source>,
+    next: u64,
+    ended: bool,
+    waited: Duration,
+}
+
+impl Turn {
+    fn take_seq(&mut self) -> Seq {
+        self.next += 1;
+        Seq(self.next - 1)
+    }
+}
+
+impl SharedSource {
+    /// Shares `source`, the stage `name`.
+    pub fn new(name: &str, source: Box<dyn Source>, live: Arc<Live>) -> Self {
+        let turn = Turn { source, next: 0, ended: false, waited: Duration::ZERO };
+        let shared = Self { name: name.to_owned(), turn: Mutex::new(turn), live };
+        let progress = shared.turn.lock().unwrap_or_else(PoisonError::into_inner).source.progress();
+        shared.live.bytes_total.store(progress.bytes_total.unwrap_or(0), Ordering::Relaxed);
+        shared
+    }
+
+    fn next(&self, env: &Env, ledger: &mut Ledger) -> Result<Incoming> {
+        // A worker that fails ends the run; what it may have left half done is not used.
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if turn.ended || self.live.stop.load(Ordering::Relaxed) {
+            return Ok(Incoming::End(turn.take_seq()));
+        }
+        ledger.enter(0, Activity::Process);
+        let polled =
+            turn.source.poll(env.clock.now() + POLL_MAX).map_err(|error| error.in_stage(&self.name))?;
+        let progress = turn.source.progress();
+        self.live.bytes_read.store(progress.bytes_read, Ordering::Relaxed);
+        let waited = progress.waited - std::mem::replace(&mut turn.waited, progress.waited);
+        if !waited.is_zero() {
+            ledger.starved_for(waited);
+        }
+        Ok(match polled {
+            Polled::Batch(batch) => {
+                Incoming::Batches { seq: turn.take_seq(), rows: vec![batch], dead_letters: Vec::new() }
+            }
+            Polled::Idle => Incoming::Idle,
+            Polled::End => {
+                turn.ended = true;
+                Incoming::End(turn.take_seq())
+            }
+        })
+    }
+}
+
+/// Where a chain's batches come from.
+pub enum Inlet {
+    /// The source, shared with other workers.
+    Source(Arc<SharedSource>),
+    /// The chain before.
+    Link(Receiver<Message>),
+}
+
+/// What there is to do next.
+pub(crate) enum Incoming {
+    Batches {
+        seq: Seq,
+        rows: Vec<RecordBatch>,
+        dead_letters: Vec<(StageId, DeadLetter)>,
+    },
+    Partial(State),
+    Idle,
+    /// The end, under a number of this worker's own, for what it still has to send.
+    End(Seq),
+}
+
+impl Inlet {
+    /// Waits for what there is to do next; the waiting is the head's starvation.
+    pub(crate) fn next(&self, env: &Env, ledger: &mut Ledger) -> Result<Incoming> {
+        ledger.enter(0, Activity::Starved);
+        let link = match self {
+            Inlet::Source(source) => return source.next(env, ledger),
+            Inlet::Link(link) => link,
+        };
+        let closed = |closed| Error::internal("the stages before have failed").with_source(closed);
+        link.ready().map_err(closed)?;
+        ledger.enter(0, Activity::Receive);
+        Ok(match link.recv().map_err(closed)? {
+            Some((seq, Message::Batches { rows, dead_letters })) => {
+                Incoming::Batches { seq, rows, dead_letters }
+            }
+            Some((_, Message::Partial(state))) => Incoming::Partial(state),
+            None => Incoming::End(Seq::default()),
+        })
+    }
+}
