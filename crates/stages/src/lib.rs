@@ -12,6 +12,7 @@
 //! Guarantees: a bad event costs only itself and becomes a dead letter; output does not depend on the number of
 //! workers or the size of batches.
 
+mod file_sink;
 pub mod ndjson;
 
 use std::sync::Arc;
@@ -20,5 +21,5 @@ use modrun_core::Kind;
 
 /// All built-in kinds.
 pub fn builtin() -> Vec<Arc<dyn Kind>> {
-    vec![]
+    vec![Arc::new(file_sink::FileSink)]
 }
