@@ -1,1 +1,162 @@
-//! Placement, threads, dead letters and the run report of one pipeline run
+//! Placement, threads, dead letters and the run report of one pipeline run.
+//!
+//! What it is: [`run`] takes a checked plan, opens its stages, runs their loops to the end of the input and gives
+//! the results their final name.
+//!
+//! Guarantees: the results do not depend on the number of workers. They have their final name only if the whole run
+//! succeeded; otherwise what there is stays in `FILE.partial`. Events that went wrong are in the dead-letter file,
+//! in the order of the input. The first error ends the run, and no thread outlives it.
+//!
+//! Refuses: looking into batches, and knowing any concrete stage.
+//!
+//! ```text
+//!   Plan ──assemble──▶ stage loops ──▶ Finished ──report──▶ RunReport
+//!                          └──▶ dead letters   └──▶ sink.commit
+//! ```
+//!
+//! Neighbours: `modrun-plan` makes plans, `modrun-worker` runs one loop, the command shows the [`Outcome`].
+
+mod assemble;
+mod dead_letters;
+mod report;
+pub mod system;
+mod verify;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use modrun_core::env::{Env, partial_path};
+use modrun_core::{CpuSeconds, Error, Result, RunReport, Written};
+use modrun_plan::Plan;
+use modrun_worker::{Finished, Worker, is_consequence};
+
+use assemble::Assembly;
+use dead_letters::DeadLetters;
+use report::{Measured, report};
+use verify::Verifier;
+
+pub use modrun_worker::Live;
+pub use verify::{Difference, Differences};
+
+/// How to run a plan.
+#[derive(Debug)]
+pub struct Options {
+    /// Time and disk.
+    pub env: Env,
+    /// What others may see of the run while it runs.
+    pub live: Arc<Live>,
+    /// Where dead letters go; by default beside the results.
+    pub dead_letters: Option<PathBuf>,
+    /// A file of results to compare with.
+    pub expected: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { env: system::env(), live: Arc::default(), dead_letters: None, expected: None }
+    }
+}
+
+/// How a run ended that did not fail.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The run in numbers.
+    pub report: RunReport,
+    /// The dead-letter file, if there was any dead letter.
+    pub dead_letters: Option<PathBuf>,
+    /// Where the results differ from the expected ones, if there were any to compare with.
+    pub differences: Option<Differences>,
+    /// Whether the run was stopped before the end of its input: its files then end in `.partial`.
+    pub interrupted: bool,
+}
+
+/// Runs a plan to the end of its input.
+///
+/// # Errors
+/// A stage that cannot be opened or fails, results that cannot be written, too many dead letters.
+pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
+    let Options { env, live, dead_letters, expected } = options;
+    let (begin, (cpu_before, _)) = (env.clock.now(), system::usage());
+    let path = dead_letters.unwrap_or_else(|| beside_results(&plan));
+    let dead_letters = DeadLetters::new(path, env.clone(), live.clone(), plan.limits.dead_letters);
+    let dead_letters = Arc::new(Mutex::new(dead_letters));
+    let verifier = expected.map(|path| Verifier::open(&path, &env)).transpose()?;
+    let verifier = verifier.map(|verifier| Arc::new(Mutex::new(verifier)));
+    let workers =
+        plan.parallelism.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+
+    let plan = Arc::new(plan);
+    let assembly = Assembly {
+        plan: plan.clone(),
+        env: env.clone(),
+        live: live.clone(),
+        workers,
+        dead_letters: dead_letters.clone(),
+    };
+    let written = match verifier.clone() {
+        Some(verifier) => Written::with_witness(move |bytes| lock(&verifier).take(bytes)),
+        None => Written::default(),
+    };
+    let mut finished = run_loops(assembly.loops(written)?)?;
+    let sink = finished.iter_mut().find_map(|finished| finished.sink.take());
+    let (mut sink, written) = sink.ok_or_else(|| Error::internal("no stage loop had the sink"))?;
+
+    let mut dead_letters = lock(&dead_letters);
+    dead_letters.prepare()?;
+    let interrupted = live.stop.load(Ordering::Relaxed);
+    let dead_letters = if interrupted {
+        dead_letters.partial()
+    } else {
+        sink.commit()?;
+        dead_letters.commit()?
+    };
+    let differences = verifier.map(|verifier| lock(&verifier).finish()).transpose()?;
+    let (cpu, peak_rss_bytes) = system::usage();
+    let cpu = CpuSeconds { user: cpu.user - cpu_before.user, system: cpu.system - cpu_before.system };
+    let measured = Measured { wall: env.clock.now() - begin, cpu, peak_rss_bytes };
+    Ok(Outcome {
+        report: report(&plan, &finished, &written, measured),
+        dead_letters,
+        differences,
+        interrupted,
+    })
+}
+
+/// Runs each loop in a thread of its own; the last one's work ends last.
+fn run_loops(loops: Vec<Worker>) -> Result<Vec<Finished>> {
+    let ended: Vec<Result<Finished>> = thread::scope(|scope| {
+        let threads: Vec<_> = loops.into_iter().map(|worker| scope.spawn(|| worker.run())).collect();
+        let defect = |_| Err(Error::internal("a stage loop panicked"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(defect)).collect()
+    });
+    // A loop whose neighbour failed fails too: the cause is the error that is no consequence.
+    let (finished, mut errors): (Vec<_>, Vec<_>) = ended.into_iter().partition(Result::is_ok);
+    errors.sort_by_key(|ended| ended.as_ref().err().is_some_and(is_consequence));
+    match errors.into_iter().next() {
+        Some(error) => error.map(|_| Vec::new()),
+        None => finished.into_iter().collect(),
+    }
+}
+
+/// The dead-letter file of results in a file, or of a pipeline that writes none.
+fn beside_results(plan: &Plan) -> PathBuf {
+    let results = plan.stages.last().and_then(|sink| sink.with.get("path")?.as_str());
+    match results {
+        Some(path) if path != "-" && !path.starts_with("/dev/") => {
+            Path::new(path).with_extension("dead-letters.ndjson")
+        }
+        _ => PathBuf::from(format!("{}.dead-letters.ndjson", plan.pipeline)),
+    }
+}
+
+/// The name that the results of an interrupted run have.
+pub fn partial_name(path: &Path) -> PathBuf {
+    partial_path(path)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

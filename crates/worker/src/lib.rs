@@ -28,23 +28,16 @@ pub use outlet::{Outlet, SetAside};
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use modrun_core::env::Env;
-use modrun_core::{
-    Activity, DeadLetter, Ledger, OpenContext, Opener, Result, Row, Seq, Sink, StageId, State, Transform,
-    Written,
-};
+use modrun_core::{Activity, DeadLetter, Error, Ledger, Result, Row, Seq, StageId, State, Transform};
 
 use inlet::Incoming;
 
-/// What the head of a chain is opened with once the partial states of the workers before it are there.
-pub struct Merge {
-    /// Opens the instance that finishes for all partial ones.
-    pub open: Arc<Opener<dyn Transform>>,
-    /// What it is opened with, but for the states.
-    pub context: OpenContext,
-}
+/// Opens the head of a chain once the partial states of the workers before it are there.
+pub type Merge = Box<dyn FnOnce(Vec<State>) -> Result<Box<dyn Transform>> + Send>;
 
 /// One stage loop.
 pub struct Worker {
@@ -70,11 +63,14 @@ pub struct Finished {
     pub stages: Vec<(Step, Row, Tally)>,
     /// The sink, if the chain has one: prepared, not committed.
     pub sink: Option<Prepared>,
+    /// From its beginning to its end; the ledger's rows add up to it.
+    pub lifetime: Duration,
 }
 
 impl Worker {
     /// Runs to the end of the input.
     pub fn run(mut self) -> Result<Finished> {
+        let begin = self.env.clock.now();
         let mut ledger = Ledger::open(self.env.clock.clone(), self.chain.len());
         let mut partials = Vec::new();
         let end = loop {
@@ -95,14 +91,14 @@ impl Worker {
         let (steps, tallies, sink) = self.chain.close();
         let stages =
             steps.into_iter().zip(ledger.close()).zip(tallies).map(|((step, row), tally)| (step, row, tally));
-        Ok(Finished { stages: stages.collect(), sink })
+        Ok(Finished { stages: stages.collect(), sink, lifetime: self.env.clock.now() - begin })
     }
 
     /// The input has ended: hands on what the stages held back.
     fn end(&mut self, seq: Seq, partials: Vec<State>, ledger: &mut Ledger) -> Result<()> {
-        if let Some(Merge { open, context }) = self.merge.take() {
+        if let Some(merge) = self.merge.take() {
             ledger.enter(0, Activity::Process);
-            self.chain.replace_head(open(OpenContext { states: partials, ..context })?);
+            self.chain.replace_head(merge(partials)?);
         }
         if self.partial {
             let state = self.chain.snapshot(ledger)?;
@@ -111,6 +107,11 @@ impl Worker {
         let passage = self.chain.finish(ledger)?;
         self.outlet.deliver(seq, passage, ledger)
     }
+}
+
+/// Whether a loop ended only because the loop at the other end of its link had failed.
+pub fn is_consequence(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<modrun_link::Closed>())
 }
 
 /// What came out of a chain: batches behind its last stage, and dead letters.
