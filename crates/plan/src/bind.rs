@@ -15,12 +15,11 @@
 //! Neighbours: `graph` has the edges, `conform` checks a configuration without columns.
 
 use arrow_schema::SchemaRef;
-use modrun_core::{Bound, Code, Columns, Problem, Role, Segment};
+use modrun_core::{Bound, Code, Columns, Problem, Role, Segment, Size};
 use serde_json::Value;
 
 use crate::conform::conform;
 use crate::graph::{Graph, at_from, at_stage};
-use crate::limits::Size;
 use crate::plan::{Limits, Plan, PlannedStage};
 use crate::registry::{Known, Registry};
 use crate::spec::{Spec, StageSpec};

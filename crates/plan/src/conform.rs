@@ -111,8 +111,9 @@ impl<'s> Check<'s> {
         let near = value.as_str().and_then(|text| modrun_core::nearest(text, known));
         vec![match (near, schema.get("description").and_then(Value::as_str)) {
             (Some(near), _) => problem.with_hint(format!("did you mean `{near}`?")),
-            (None, Some(about)) => problem.with_hint(one_line(about)),
-            (None, None) => problem,
+            // A set of one word is a restriction, whose reason the description gives.
+            (None, Some(about)) if words.len() == 1 => problem.with_hint(one_line(about)),
+            (None, _) => problem,
         }]
     }
 

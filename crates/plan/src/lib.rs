@@ -39,7 +39,7 @@ mod yaml;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use explain::{codes, explain};
-pub use limits::{DeadLetterLimit, Size};
+pub use limits::DeadLetterLimit;
 pub use plan::{Limits, Plan, PlannedStage, load};
 pub use schema::json_schema;
 pub use spec::{LimitsSpec, Placement, Spec, StageSpec};

@@ -3,12 +3,13 @@
 use std::num::NonZeroUsize;
 
 use indexmap::IndexMap;
+use modrun_core::Size;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::limits::{DeadLetterLimit, Size};
+use crate::limits::DeadLetterLimit;
 
 /// A pipeline file: its stages, and how they run today.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
