@@ -12,8 +12,12 @@
 //! Guarantees: a bad event costs only itself and becomes a dead letter; output does not depend on the number of
 //! workers or the size of batches.
 
+pub mod expression;
 mod file_sink;
+mod filter;
 pub mod ndjson;
+mod project;
+mod selection;
 
 use std::sync::Arc;
 
@@ -21,5 +25,5 @@ use modrun_core::Kind;
 
 /// All built-in kinds.
 pub fn builtin() -> Vec<Arc<dyn Kind>> {
-    vec![Arc::new(file_sink::FileSink)]
+    vec![Arc::new(file_sink::FileSink), Arc::new(filter::Filter), Arc::new(project::Project)]
 }
