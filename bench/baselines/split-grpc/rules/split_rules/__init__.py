@@ -1,0 +1,1 @@
+"""The rules service of the split baseline."""
