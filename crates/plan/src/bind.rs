@@ -32,9 +32,11 @@ pub(crate) fn plan(spec: &Spec, registry: &Registry) -> Result<Plan, Vec<Problem
     let stages = Stages::resolve(spec, graph, registry, &mut problems);
     stages.check_chain(&mut problems);
     let bound = stages.bind_all_columns(&mut problems);
-    if !problems.is_empty() {
+    // A stage may be unbound without a problem of its own: its JSON Schema says what is wrong.
+    let Some(bound) = bound.into_iter().collect::<Option<Vec<Bound>>>().filter(|_| problems.is_empty())
+    else {
         return Err(problems);
-    }
+    };
     let wanted = stages.wanted(&bound)?;
     let limits = Limits {
         stage: spec
@@ -81,15 +83,13 @@ impl<'a> Stages<'a> {
     fn resolve(spec: &'a Spec, graph: Graph, registry: &'a Registry, problems: &mut Vec<Problem>) -> Self {
         let mut stages = Self { spec, graph, kinds: Vec::new() };
         for index in 0..spec.stages.len() {
-            let kind = match stages.kind(index, registry) {
-                Ok(kind) => kind,
-                Err(problem) => {
-                    // The stage before it in the file has a reader, as soon as this one is mended.
-                    stages.graph.dangling |= problem.code == Code::MISSING_KEY;
-                    problems.push(*problem);
-                    None
-                }
-            };
+            let kind = stages.kind(index, registry).unwrap_or_else(|problem| {
+                // The stage before it in the file has a reader, as soon as this one is mended.
+                stages.graph.incomplete |= problem.code == Code::MISSING_KEY;
+                problems.push(*problem);
+                None
+            });
+            stages.graph.incomplete |= spec.stages[index].kind.is_empty();
             stages.kinds.push(kind);
         }
         stages
@@ -124,10 +124,6 @@ impl<'a> Stages<'a> {
 
     /// Whether the kinds stand at their places: one source first, one sink last.
     fn check_chain(&self, problems: &mut Vec<Problem>) {
-        if self.spec.stages.is_empty() {
-            let problem = Problem::new(Code::NOT_A_CHAIN, "a pipeline has at least a source and a sink");
-            problems.push(problem.at("stages"));
-        }
         let mut first_source = None;
         for index in 0..self.kinds.len() {
             let Some(known) = self.kinds[index] else { continue };
@@ -150,9 +146,9 @@ impl<'a> Stages<'a> {
                     continue;
                 }
             }
-            if readers.is_empty() && !self.graph.dangling {
+            if readers.is_empty() && !self.graph.incomplete {
                 let message = format!("no stage reads from `{name}`, and it is not a sink");
-                let hint = "a pipeline ends with a sink such as `file`";
+                let hint = "let a stage read from it; the last one is a sink";
                 problems.push(at_stage(name, Code::NOT_A_CHAIN, message).with_hint(hint));
             }
         }
@@ -187,11 +183,11 @@ impl<'a> Stages<'a> {
     }
 
     /// What the stages behind each stage want of it, by its place in the chain: the backward pass.
-    fn wanted(&self, bound: &[Option<Bound>]) -> Result<Vec<Columns>, Vec<Problem>> {
+    fn wanted(&self, bound: &[Bound]) -> Result<Vec<Columns>, Vec<Problem>> {
         let mut wanted = vec![Columns::none(); self.graph.order.len()];
         for place in (1..wanted.len()).rev() {
             let before = self.graph.order[place - 1];
-            let input = bound[before].as_ref().and_then(|b| b.output.as_ref());
+            let input = bound[before].output.as_ref();
             wanted[place - 1] = self.bind_again(place, input, &wanted[place])?.uses;
         }
         Ok(wanted)

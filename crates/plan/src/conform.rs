@@ -48,6 +48,9 @@ impl<'s> Check<'s> {
             return vec![wrong(&self.expected(schema), value, name)];
         }
         match value {
+            Value::Object(object) if object.is_empty() && least(schema, "minProperties") > 0 => {
+                vec![Problem::new(Code::WRONG_VALUE, format!("{name} must not be empty"))]
+            }
             Value::Object(object) => self.object(object, schema),
             Value::Array(items) => self.items(items, schema, name),
             _ => bounds(value, schema, name).into_iter().collect(),
@@ -88,7 +91,7 @@ impl<'s> Check<'s> {
     }
 
     fn items(&self, items: &[Value], schema: &'s Value, name: &str) -> Vec<Problem> {
-        let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+        let least = least(schema, "minItems");
         if (items.len() as u64) < least {
             let message = format!("{name} needs at least {least} {}", plural(least, "element"));
             return vec![Problem::new(Code::WRONG_VALUE, message)];
@@ -165,9 +168,9 @@ impl<'s> Check<'s> {
         }
         let mut expected: Vec<String> = match alternatives(schema) {
             Some(schemas) => schemas.iter().map(|schema| self.expected(schema)).collect(),
-            None => types(schema).into_iter().map(|name| type_in_words(name).to_owned()).collect(),
+            None => types(schema).into_iter().map(|name| type_in_words(name, schema)).collect(),
         };
-        expected.retain(|words| words != "empty");
+        expected.retain(|words| !words.is_empty());
         expected.dedup();
         expected.join(" or ")
     }
@@ -203,6 +206,10 @@ impl<'s> Check<'s> {
     }
 }
 
+fn least(schema: &Value, bound: &str) -> u64 {
+    schema.get(bound).and_then(Value::as_u64).unwrap_or(0)
+}
+
 fn alternatives(schema: &Value) -> Option<&[Value]> {
     let schemas = schema.get("anyOf").or_else(|| schema.get("oneOf"))?;
     schemas.as_array().map(Vec::as_slice)
@@ -229,17 +236,21 @@ fn has_type(value: &Value, name: &str) -> bool {
     }
 }
 
-fn type_in_words(name: &str) -> &str {
-    match name {
-        "null" => "empty",
-        "boolean" => "`true` or `false`",
-        "integer" => "a whole number",
-        "number" => "a number",
-        "string" => "a text",
-        "array" => "a list",
-        "object" => "a mapping",
-        other => other,
-    }
+/// A type for a message; nothing for null, which is the same as leaving the key out.
+fn type_in_words(name: &str, schema: &Value) -> String {
+    let examples = schema.get("examples").and_then(Value::as_array).into_iter().flatten();
+    let words = match (name, examples.filter_map(Value::as_str).next()) {
+        ("string", Some(example)) => return format!("a text such as `{example}`"),
+        ("string", None) => "a text",
+        ("null", _) => "",
+        ("boolean", _) => "`true` or `false`",
+        ("integer", _) => "a whole number",
+        ("number", _) => "a number",
+        ("array", _) => "a list",
+        ("object", _) => "a mapping",
+        (other, _) => other,
+    };
+    words.to_owned()
 }
 
 /// A scalar of the right type that is too small, too large, too short or not well-formed.
@@ -289,7 +300,7 @@ fn wrong(expected: &str, value: &Value, name: &str) -> Problem {
     };
     let problem = Problem::new(Code::WRONG_VALUE, format!("{name} must be {expected}, not {found}"));
     match value {
-        Value::Bool(_) | Value::Number(_) if expected.contains("a text") => {
+        Value::Bool(_) | Value::Number(_) if expected == "a text" => {
             problem.with_hint(format!("put it in quotes: \"{value}\""))
         }
         _ => problem,
@@ -316,10 +327,12 @@ fn quoted(text: &str) -> String {
     format!("`{}`", short.replace(['\n', '\r'], " "))
 }
 
-/// The first paragraph of a doc comment, without its full stop.
+/// The first paragraph of a doc comment as a hint: lowercase, without its full stop.
 fn one_line(about: &str) -> String {
-    let paragraph = about.split("\n\n").next().unwrap_or(about);
-    paragraph.replace('\n', " ").trim_end_matches('.').to_owned()
+    let paragraph = about.split("\n\n").next().unwrap_or(about).replace('\n', " ");
+    let mut characters = paragraph.trim_end_matches('.').chars();
+    let first = characters.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
+    first + characters.as_str()
 }
 
 fn plural(count: u64, noun: &str) -> String {

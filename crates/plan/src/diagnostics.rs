@@ -5,7 +5,7 @@
 //! Guarantees: never empty; the position for a machine is the one that a person sees; lines and columns count from
 //! 1, columns in characters.
 //!
-//! Refuses: deciding what is a problem, and printing more than [`SHOWN_MAX`] of them.
+//! Refuses: deciding what is a problem, and keeping more than [`KEPT_MAX`] of them.
 //!
 //! Neighbours: `document` knows the place of a path; the renderer is `annotate-snippets`.
 
@@ -18,14 +18,18 @@ use serde::{Serialize, Serializer};
 use crate::document::Document;
 use crate::yaml::Place;
 
-/// The most problems that are printed; the rest is counted.
-const SHOWN_MAX: usize = 50;
+/// The most problems that are kept; the rest is counted.
+const KEPT_MAX: usize = 100;
 
-/// Everything that is wrong with a pipeline, in the order of its text; never empty.
+/// Everything that is wrong with a pipeline, in the order of its text; never empty. Beyond the first 100, problems
+/// are counted only.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct Diagnostics {
     problems: Vec<Diagnostic>,
+    /// How many there are beyond those that are kept.
+    #[serde(skip)]
+    omitted: usize,
     #[serde(skip)]
     texts: Vec<Text>,
 }
@@ -82,10 +86,10 @@ impl Diagnostics {
     /// The problems as text, one block each, in the style of rustc; `color` adds ANSI escapes.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let shown = self.problems.iter().take(SHOWN_MAX).map(|problem| self.render_one(problem, &renderer));
-        let mut blocks: Vec<String> = shown.collect();
-        if let more @ 1.. = self.problems.len().saturating_sub(SHOWN_MAX) {
-            blocks.push(format!("... and {more} more"));
+        let mut blocks: Vec<String> =
+            self.problems.iter().map(|problem| self.render_one(problem, &renderer)).collect();
+        if self.omitted > 0 {
+            blocks.push(format!("... and {} more", self.omitted));
         }
         blocks.join("\n\n")
     }
@@ -161,7 +165,9 @@ impl Diagnostics {
             place: None,
             also: None,
         };
-        Self { problems: problems.into_iter().map(diagnostic).collect(), texts: Vec::new() }
+        let omitted = problems.len().saturating_sub(KEPT_MAX);
+        let problems = problems.into_iter().take(KEPT_MAX).map(diagnostic).collect();
+        Self { problems, omitted, texts: Vec::new() }
     }
 
     fn located(texts: Vec<Text>, mut findings: Vec<Finding>) -> Self {
@@ -181,7 +187,9 @@ impl Diagnostics {
                 also: finding.also,
             }
         };
-        Self { problems: findings.into_iter().map(diagnostic).collect(), texts }
+        let omitted = findings.len().saturating_sub(KEPT_MAX);
+        let problems = findings.into_iter().take(KEPT_MAX).map(diagnostic).collect();
+        Self { problems, omitted, texts }
     }
 }
 

@@ -17,8 +17,8 @@ pub(crate) struct Graph {
     pub(crate) from: Vec<Option<usize>>,
     /// The stages that read from each stage.
     pub(crate) readers: Vec<Vec<usize>>,
-    /// Whether some stage reads from an unknown one: then a stage without readers may be the one that was meant.
-    pub(crate) dangling: bool,
+    /// Whether some stage should read from another one: then a stage without readers may be the one that is meant.
+    pub(crate) incomplete: bool,
     /// The stages from those without `from` on, each after the one that it reads from.
     pub(crate) order: Vec<usize>,
 }
@@ -29,7 +29,7 @@ impl Graph {
         let mut graph = Graph {
             from: vec![None; spec.stages.len()],
             readers: vec![Vec::new(); spec.stages.len()],
-            dangling: false,
+            incomplete: false,
             order: Vec::new(),
         };
         for (index, (name, stage)) in spec.stages.iter().enumerate() {
@@ -40,7 +40,7 @@ impl Graph {
                     graph.readers[read].push(index);
                 }
                 None => {
-                    graph.dangling = true;
+                    graph.incomplete = true;
                     if !from.is_empty() {
                         problems.push(unknown_stage(spec, name, from));
                     }
@@ -59,8 +59,8 @@ impl Graph {
         Graph { order, ..graph }
     }
 
-    /// Each circle once, at its first stage in the file.
-    fn report_circles(&self, spec: &Spec, problems: &mut Vec<Problem>) {
+    /// Reports each circle once, at its first stage in the file, and opens it: no other check need know of circles.
+    fn report_circles(&mut self, spec: &Spec, problems: &mut Vec<Problem>) {
         let mut seen = vec![false; self.from.len()];
         for start in 0..self.from.len() {
             let mut path = Vec::new();
@@ -74,6 +74,12 @@ impl Graph {
                 continue;
             };
             problems.push(circle(spec, &path[first..]));
+            self.incomplete = true;
+            for index in &path[first..] {
+                if let Some(read) = self.from[*index].take() {
+                    self.readers[read].retain(|reader| reader != index);
+                }
+            }
         }
     }
 

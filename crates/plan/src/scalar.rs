@@ -52,15 +52,14 @@ fn digits(text: &str) -> bool {
 
 /// The bytes of `source`, a scalar as written, that stand for the bytes `within` of its `text`.
 ///
-/// `None` for block scalars and those over several lines.
+/// `None` for a quoted one over several lines.
 pub(crate) fn locate(source: &str, text: &str, within: &Range<usize>) -> Option<Range<usize>> {
     let (start, end) = (within.start.min(text.len()), within.end.min(text.len()));
     let map = match source.as_bytes().first()? {
         _ if source == text => return Some(start..end.max(start)),
-        _ if source.contains(['\n', '\r']) => return None,
         b'\'' => offsets(source, text, single_quoted)?,
         b'"' => offsets(source, text, double_quoted)?,
-        _ => return None,
+        _ => offsets_between_blanks(source, text)?,
     };
     Some(map[start]..map[end.max(start)])
 }
@@ -81,6 +80,23 @@ fn offsets(source: &str, text: &str, next: NextCharacter) -> Option<Vec<usize>> 
         map.extend(std::iter::repeat_n(at, expected.len_utf8()));
     }
     map.push(characters.peek()?.0);
+    Some(map)
+}
+
+/// As [`offsets`], for plain and block scalars over several lines: they differ from their text in blanks alone.
+fn offsets_between_blanks(source: &str, text: &str) -> Option<Vec<usize>> {
+    let mut written = source.char_indices().filter(|(_, c)| !c.is_whitespace());
+    let mut map = Vec::with_capacity(text.len() + 1);
+    let mut end = 0;
+    for expected in text.chars() {
+        let mut at = end;
+        if !expected.is_whitespace() {
+            at = written.next().filter(|(_, character)| *character == expected)?.0;
+            end = at + expected.len_utf8();
+        }
+        map.extend(std::iter::repeat_n(at, expected.len_utf8()));
+    }
+    map.push(end);
     Some(map)
 }
 
@@ -178,6 +194,8 @@ mod tests {
             ("'ab'", "ab", 2..2, Some(3..3)),
             ("ab", "ab", 1..99, Some(1..2)),
             ("'a\n b'", "a b", 2..3, None),
+            ("a\n  == é\n", "a == é\n", 5..7, Some(7..9)),
+            ("a\r\n  b", "a b", 3..3, Some(6..6)),
             ("\"a b", "a c", 2..3, None),
         ] {
             assert_eq!(locate(source, text, &within), found, "{source}");

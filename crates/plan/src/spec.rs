@@ -13,12 +13,14 @@ use crate::limits::DeadLetterLimit;
 
 /// A pipeline file: its stages, and how they run today.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields, title = "modrun pipeline")]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "modrun pipeline")]
 pub struct Spec {
     /// The name of the pipeline, as reports show it.
     #[schemars(length(min = 1))]
     pub pipeline: String,
     /// The stages by name: one chain from a source to a sink.
+    #[schemars(extend("minProperties" = 1))]
     pub stages: IndexMap<String, StageSpec>,
     /// How each stage runs, by its name; a stage left out runs as a thread.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
@@ -34,7 +36,8 @@ pub struct Spec {
 
 /// One stage: what it does, what it reads from and how it is configured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields, rename = "Stage")]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Stage")]
 pub struct StageSpec {
     /// The kind of stage.
     #[serde(rename = "use")]
@@ -49,7 +52,7 @@ pub struct StageSpec {
     pub with: Map<String, Value>,
 }
 
-/// How a stage runs. This version knows `thread` alone: a loop in the runtime's own process.
+/// How a stage runs: this version knows `thread` alone, a loop in the runtime's own process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Placement {
@@ -69,7 +72,8 @@ impl Placement {
 
 /// What bounds a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields, rename = "Limits")]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Limits")]
 pub struct LimitsSpec {
     /// The longest line that is read, such as `16MiB`, which is the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -57,8 +57,8 @@ fn a_huge_file_is_refused() {
 fn thousands_of_problems_are_counted_and_some_shown() {
     let text: String = (0..20_000).map(|key| format!("k{key}: 1\n")).collect();
     let problems = plan_of(&text, &[]).unwrap_err();
-    assert_eq!(problems.iter().len(), 20_002);
-    assert!(problems.to_string().ends_with("\n\n... and 19952 more"));
+    assert_eq!(problems.iter().len(), 100);
+    assert!(problems.to_string().ends_with("\n\n... and 19902 more"));
 }
 
 fn mutated() -> impl Strategy<Value = String> {
