@@ -23,7 +23,7 @@ pub fn json_schema(kinds: &[Arc<dyn Kind>]) -> Value {
     for word in registry.distinct_words() {
         let kinds: Vec<&Description> = registry.descriptions().filter(|d| d.word == word).collect();
         let about: Vec<&str> = kinds.iter().map(|d| d.about.as_str()).collect();
-        words.push(json!({"const": word, "description": about.join(" ")}));
+        words.push(json!({"const": word, "description": about.join("; ")}));
 
         let (sources, readers): (Vec<&Description>, Vec<_>) =
             kinds.iter().partition(|d| d.role == Role::Source);
