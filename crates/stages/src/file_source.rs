@@ -25,8 +25,8 @@ use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use modrun_core::env::{Env, Input};
 use modrun_core::{
-    Bound, Code, Columns, Concurrency, Description, Error, Kind, Open, OpenContext, Polled, Problem, Progress, Result,
-    Role, Size, Source, raw_schema,
+    Bound, Code, Columns, Concurrency, Description, Error, Kind, Open, OpenContext, Polled, Problem,
+    Progress, Result, Role, Size, Source, raw_schema,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -153,7 +153,8 @@ impl Reader {
             let waited = current.input.waited();
             let read = current.input.read(&mut block[filled..], until);
             self.progress.waited += current.input.waited() - waited;
-            let read = read.map_err(|error| read_error(&current.name, current.offset + filled as u64, error))?;
+            let read =
+                read.map_err(|error| read_error(&current.name, current.offset + filled as u64, error))?;
             self.progress.bytes_read += read.unwrap_or(0) as u64;
             let start = current.skip(&block[filled..filled + read.unwrap_or(0)]);
             if start > 0 {
@@ -230,7 +231,8 @@ impl Current {
 
     /// Hands over the first `whole` bytes of `block`: whole lines, or the beginning of one that is too long.
     fn hand_over(&mut self, block: Vec<u8>, whole: usize, pool: &Arc<Pool>) -> Result<Polled> {
-        let mark = if self.offset == 0 && block.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let mark =
+            if self.offset == 0 && block.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let (offset, line) = (self.offset + mark as u64, self.line);
         self.offset += whole as u64;
         let text = &block[mark..whole];
@@ -250,7 +252,9 @@ impl Current {
                 ],
             )
         });
-        batch.map(Polled::Batch).map_err(|error| Error::internal("a block does not form a batch").with_source(error))
+        batch
+            .map(Polled::Batch)
+            .map_err(|error| Error::internal("a block does not form a batch").with_source(error))
     }
 }
 
@@ -309,7 +313,9 @@ fn find(pattern: &str, env: &Env) -> Result<Vec<PathBuf>> {
         return Ok(vec![PathBuf::from(pattern)]);
     }
     let found = env.disk.glob(pattern).map_err(|error| {
-        Error::invalid(format!("`{pattern}` is no pattern that files can match")).with_code(Code::INPUT).with_source(error)
+        Error::invalid(format!("`{pattern}` is no pattern that files can match"))
+            .with_code(Code::INPUT)
+            .with_source(error)
     })?;
     if found.is_empty() {
         let error = Error::invalid(format!("no file matches `{pattern}`")).with_code(Code::INPUT);
@@ -326,13 +332,15 @@ fn open(path: &Path, env: &Env) -> Result<Box<dyn Input>> {
             ErrorKind::IsADirectory => format!("name its files with a pattern such as `{name}/*.ndjson`"),
             _ => "check that the file can be read by this user".to_owned(),
         };
-        Error::invalid(format!("cannot open input `{name}`")).with_code(Code::INPUT).with_hint(hint).with_source(error)
+        Error::invalid(format!("cannot open input `{name}`"))
+            .with_code(Code::INPUT)
+            .with_hint(hint)
+            .with_source(error)
     })
 }
 
 fn read_error(name: &str, offset: u64, error: std::io::Error) -> Error {
-    Error::unavailable(format!("cannot read input `{name}` at byte {offset}")).with_code(Code::INPUT).with_source(error)
+    Error::unavailable(format!("cannot read input `{name}` at byte {offset}"))
+        .with_code(Code::INPUT)
+        .with_source(error)
 }
-
-#[cfg(test)]
-mod tests;

@@ -12,12 +12,17 @@
 //! Guarantees: a bad event costs only itself and becomes a dead letter; output does not depend on the number of
 //! workers or the size of batches.
 
+mod aggregate;
 pub mod expression;
 mod file_sink;
+mod file_source;
 mod filter;
+mod json;
+
 pub mod ndjson;
 mod project;
 mod selection;
+mod strings;
 
 use std::sync::Arc;
 
@@ -25,5 +30,12 @@ use modrun_core::Kind;
 
 /// All built-in kinds.
 pub fn builtin() -> Vec<Arc<dyn Kind>> {
-    vec![Arc::new(file_sink::FileSink), Arc::new(filter::Filter), Arc::new(project::Project)]
+    vec![
+        Arc::new(aggregate::Aggregate),
+        Arc::new(file_source::FileSource),
+        Arc::new(file_sink::FileSink),
+        Arc::new(json::Json),
+        Arc::new(filter::Filter),
+        Arc::new(project::Project),
+    ]
 }

@@ -11,14 +11,15 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
-    Array, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    Array, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use modrun_core::value::{number, timestamp};
 use modrun_core::{Error, Result, Type};
 use serde_json::{Map, Value};
+
+use crate::strings::Strings;
 
 /// Appends every row of `batch` as one line of JSON.
 ///
@@ -106,9 +107,7 @@ enum Values<'a> {
     Bool(&'a BooleanArray),
     Int64(&'a Int64Array),
     Float64(&'a Float64Array),
-    String(&'a StringArray),
-    /// The string of each row is the one at its code; a row without a code is null.
-    Coded(Vec<Option<usize>>, &'a StringArray),
+    String(Strings<'a>),
     Binary(&'a BinaryArray),
     Timestamp(&'a TimestampMicrosecondArray),
 }
@@ -119,78 +118,46 @@ impl<'a> Values<'a> {
             Type::Bool => Self::Bool(array.as_boolean()),
             Type::Int64 => Self::Int64(array.as_primitive::<Int64Type>()),
             Type::Float64 => Self::Float64(array.as_primitive::<Float64Type>()),
-            Type::String => match array.as_string_opt() {
-                Some(strings) => Self::String(strings),
-                None => Self::coded(array),
-            },
+            Type::String => Self::String(Strings::of(array)?),
             Type::Binary => Self::Binary(array.as_binary()),
             Type::Timestamp => Self::Timestamp(array.as_primitive::<TimestampMicrosecondType>()),
         })
     }
 
-    fn coded(array: &'a dyn Array) -> Self {
-        let dictionary = array.as_any_dictionary();
-        let strings: &StringArray = dictionary.values().as_string();
-        if strings.is_empty() {
-            return Self::Coded(vec![None; array.len()], strings);
-        }
-        let codes = dictionary.normalized_keys().into_iter().enumerate();
-        let valid = |(row, code): (usize, usize)| {
-            (dictionary.keys().is_valid(row) && strings.is_valid(code)).then_some(code)
-        };
-        Self::Coded(codes.map(valid).collect(), strings)
-    }
-
-    fn is_null(&self, row: usize) -> bool {
-        match self {
-            Self::Bool(array) => array.is_null(row),
-            Self::Int64(array) => array.is_null(row),
-            Self::Float64(array) => array.is_null(row),
-            Self::String(array) => array.is_null(row),
-            Self::Coded(codes, _) => codes[row].is_none(),
-            Self::Binary(array) => array.is_null(row),
-            Self::Timestamp(array) => array.is_null(row),
-        }
-    }
-
     fn write(&self, row: usize, out: &mut Vec<u8>) {
-        if self.is_null(row) {
-            out.extend_from_slice(b"null");
-            return;
-        }
         match self {
-            Self::Bool(array) => out.extend_from_slice(if array.value(row) { b"true" } else { b"false" }),
-            Self::Int64(array) => number::write_i64(array.value(row), out),
-            Self::Float64(array) => number::write_f64(array.value(row), out),
-            Self::String(array) => write_string(array.value(row), out),
-            Self::Coded(codes, strings) => {
-                codes[row].into_iter().for_each(|code| write_string(strings.value(code), out));
+            Self::Bool(array) if array.is_valid(row) => {
+                out.extend_from_slice(if array.value(row) { b"true" } else { b"false" });
             }
-            Self::Binary(array) => {
-                write_quoted(out, |out| out.extend_from_slice(base64(array.value(row)).as_bytes()))
+            Self::Int64(array) if array.is_valid(row) => number::write_i64(array.value(row), out),
+            Self::Float64(array) if array.is_valid(row) => number::write_f64(array.value(row), out),
+            Self::String(strings) if let Some(text) = strings.get(row) => write_string(text, out),
+            Self::Binary(array) if array.is_valid(row) => {
+                write_quoted(out, |out| out.extend_from_slice(BASE64.encode(array.value(row)).as_bytes()));
             }
-            Self::Timestamp(array) => write_quoted(out, |out| timestamp::write(array.value(row), out)),
+            Self::Timestamp(array) if array.is_valid(row) => {
+                write_quoted(out, |out| timestamp::write(array.value(row), out));
+            }
+            _ => out.extend_from_slice(b"null"),
         }
     }
 
     fn value(&self, row: usize) -> Value {
-        if self.is_null(row) {
-            return Value::Null;
-        }
         match self {
-            Self::Bool(array) => array.value(row).into(),
-            Self::Int64(array) => array.value(row).into(),
-            Self::Float64(array) => array.value(row).into(),
-            Self::String(array) => array.value(row).into(),
-            Self::Coded(codes, strings) => codes[row].map(|code| strings.value(code)).into(),
-            Self::Binary(array) => base64(array.value(row)).into(),
-            Self::Timestamp(array) => {
-                let mut text = Vec::new();
-                timestamp::write(array.value(row), &mut text);
-                String::from_utf8_lossy(&text).into()
-            }
+            Self::Bool(array) => array.is_valid(row).then(|| array.value(row)).into(),
+            Self::Int64(array) => array.is_valid(row).then(|| array.value(row)).into(),
+            Self::Float64(array) => array.is_valid(row).then(|| array.value(row)).into(),
+            Self::String(strings) => strings.get(row).into(),
+            Self::Binary(array) => array.is_valid(row).then(|| BASE64.encode(array.value(row))).into(),
+            Self::Timestamp(array) => array.is_valid(row).then(|| timestamp_text(array.value(row))).into(),
         }
     }
+}
+
+fn timestamp_text(micros: i64) -> String {
+    let mut text = Vec::new();
+    timestamp::write(micros, &mut text);
+    text.into_iter().map(char::from).collect()
 }
 
 /// Appends what needs no escape, between quotes.
@@ -200,16 +167,12 @@ fn write_quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'"');
 }
 
-fn base64(bytes: &[u8]) -> String {
-    BASE64.encode(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use arrow_array::types::{Int8Type, UInt32Type};
-    use arrow_array::{ArrayRef, DictionaryArray, Int32Array, UInt32Array, new_null_array};
+    use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray, UInt32Array, new_null_array};
     use arrow_schema::DataType;
     use proptest::prelude::*;
 

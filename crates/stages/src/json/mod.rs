@@ -15,9 +15,11 @@
 //! Only the fields that later stages use are built; all declared ones are checked.
 
 mod columns;
+mod literal;
 mod record;
 mod scan;
 mod shape;
+mod track;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -25,8 +27,8 @@ use arrow_array::{Array, BinaryArray, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{Field as ArrowField, Schema, SchemaRef};
 use indexmap::IndexMap;
 use modrun_core::{
-    Bound, Code, Columns as Wanted, Concurrency, DeadLetter, Description, Error, Kind, Open, Origin, Output, Payload,
-    Problem, Result, Role, Transform, Type, raw_schema,
+    Bound, Code, Columns as Wanted, Concurrency, DeadLetter, Description, Error, Kind, Open, Origin, Output,
+    Payload, Problem, Result, Role, Transform, Type, raw_schema,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -113,19 +115,28 @@ impl Kind for Json {
         }
     }
 
-    fn bind(&self, config: &Value, input: Option<&SchemaRef>, wanted: &Wanted) -> Result<Bound, Vec<Problem>> {
+    fn bind(
+        &self,
+        config: &Value,
+        input: Option<&SchemaRef>,
+        wanted: &Wanted,
+    ) -> Result<Bound, Vec<Problem>> {
         let config: Config = serde_json::from_value(config.clone())
             .map_err(|error| vec![Problem::new(Code::WRONG_VALUE, error.to_string())])?;
         let text = raw_schema();
         let given = input.and_then(|schema| schema.field_with_name("text").ok());
-        if given.map(|field| field.data_type()) != text.field_with_name("text").ok().map(|field| field.data_type()) {
-            let problem = Problem::new(Code::WRONG_TYPE, "`json` reads lines of text, and the stage before gives none");
+        if given.map(|field| field.data_type())
+            != text.field_with_name("text").ok().map(|field| field.data_type())
+        {
+            let problem =
+                Problem::new(Code::WRONG_TYPE, "`json` reads lines of text, and the stage before gives none");
             return Err(vec![problem.with_hint("put it right behind a source such as `file`")]);
         }
         if config.fields.is_empty() {
             return Err(vec![Problem::new(Code::WRONG_VALUE, "no field is declared").at("fields")]);
         }
-        let fields: Vec<Field> = config.fields.into_iter().map(|(name, declared)| declared.named(name)).collect();
+        let fields: Vec<Field> =
+            config.fields.into_iter().map(|(name, declared)| declared.named(name)).collect();
         let built: Vec<Field> = fields.iter().filter(|field| wanted.contains(&field.name)).cloned().collect();
         let output = built.iter().map(|f| ArrowField::new(&f.name, f.field_type.to_arrow(), f.optional));
         Ok(Bound {
@@ -196,7 +207,8 @@ impl Parser {
                 cause: fault.cause,
                 origin: Some(start.line(at, line)),
                 payload: Payload::Raw {
-                    bytes: text[..if too_long { text.len().min(KEPT_OF_LONG_LINE) } else { text.len() }].to_vec(),
+                    bytes: text[..if too_long { text.len().min(KEPT_OF_LONG_LINE) } else { text.len() }]
+                        .to_vec(),
                     truncated: too_long,
                 },
             }),
@@ -207,7 +219,11 @@ impl Parser {
     fn emit(&mut self, out: &mut Output) -> Result<()> {
         if self.columns.rows > 0 {
             let batch = self.columns.take();
-            out.emit(batch.map_err(|error| Error::internal("parsed columns do not form a batch").with_source(error))?);
+            out.emit(
+                batch.map_err(|error| {
+                    Error::internal("parsed columns do not form a batch").with_source(error)
+                })?,
+            );
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use std::fmt;
 use modrun_core::{Type, value::timestamp};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::columns::{Columns, Place};
 use super::Field;
+use super::columns::{Columns, Place};
 
 /// Why a line is no event.
 #[derive(Debug, PartialEq)]
@@ -136,7 +136,10 @@ fn type_fault(name: &str, wanted: Type, found: &Found) -> Fault {
         _ => false,
     };
     if wanted == Type::Int64 && beyond {
-        return Fault { reason: "out_of_range", cause: format!("field `{name}` is {what}, out of the range of int64") };
+        return Fault {
+            reason: "out_of_range",
+            cause: format!("field `{name}` is {what}, out of the range of int64"),
+        };
     }
     Fault { reason: "wrong_type", cause: format!("field `{name}` is {what}, not {wanted}") }
 }
@@ -155,7 +158,8 @@ fn syntax_fault(line: &[u8], error: &serde_json::Error) -> Fault {
     }
     let text = error.to_string();
     if error.is_data() {
-        let what = text.split(',').next().and_then(|head| head.strip_prefix("invalid type: ")).unwrap_or("it");
+        let what =
+            text.split(',').next().and_then(|head| head.strip_prefix("invalid type: ")).unwrap_or("it");
         return Fault { reason: "not_object", cause: format!("not a JSON object but {what}") };
     }
     let what = text.split(" at line ").next().unwrap_or(&text);

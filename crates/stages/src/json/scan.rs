@@ -1,14 +1,11 @@
-//! Reads single JSON values at a position, eight bytes at a time.
+//! Reads single JSON values at a position, eight or sixteen bytes at a time.
 //!
 //! Every function checks each byte that it passes and answers `None` for whatever it is not sure of: the caller
 //! then hands the whole line to the slow reader, which knows the cause. What is accepted here, the slow reader
 //! accepts with the same value.
-//!
-//! The word tricks are the classical ones (H. S. Warren, *Hacker's Delight*, 6-1): in `(x - 0x01…) & !x & 0x80…` the
-//! lowest set bit marks the lowest zero byte; bits above it may be false, and nobody looks at them.
-
 
 use modrun_core::value::timestamp;
+use wide::i8x16;
 
 /// The deepest nesting inside the object of a line: serde_json allows 127 levels, the object included.
 pub(super) const DEPTH_MAX: u32 = 126;
@@ -22,49 +19,42 @@ pub(super) fn word(text: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*text.get(at..)?.first_chunk()?))
 }
 
-/// High bits at bytes that a string cannot simply pass: quote, backslash, control characters and non-ASCII.
+/// A bit for each of sixteen bytes that a string cannot simply pass: quote, backslash, control characters, non-ASCII.
 #[inline(always)]
-fn stops(w: u64) -> u64 {
-    let quote = w ^ (ONES * b'"' as u64);
-    let backslash = w ^ (ONES * b'\\' as u64);
-    let special = (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
-    let control = w.wrapping_sub(ONES * 0x20) & !w;
-    (special | control | w) & HIGH
+fn stops(chunk: &[u8; 16]) -> u32 {
+    let bytes = i8x16::new(chunk.map(|byte| byte as i8));
+    // As signed numbers, non-ASCII bytes are negative.
+    let other = bytes.simd_lt(i8x16::splat(b' ' as i8));
+    (bytes.simd_eq(i8x16::splat(b'"' as i8)) | bytes.simd_eq(i8x16::splat(b'\\' as i8)) | other).to_bitmask()
+}
+
+/// How many plain bytes stand at `at`, sixteen at most.
+#[inline(always)]
+fn plain_bytes(text: &[u8], at: usize) -> Option<usize> {
+    Some((stops(text.get(at..)?.first_chunk()?) | 1 << 16).trailing_zeros() as usize)
 }
 
 /// Reads a string whose opening quote is just before `at`; gives its text and the position after the closing quote.
 #[inline(always)]
 pub(super) fn string<'a>(text: &'a [u8], at: usize, scratch: &'a mut Vec<u8>) -> Option<(&'a [u8], usize)> {
-    match short_string(text, at)? {
-        (length, b'"') => Some((&text[at..at + length], at + length + 1)),
-        (length, _) => {
-            scratch.clear();
-            let end = long_string(text, at, at + length, scratch)?;
-            let decoded = if scratch.is_empty() { &text[at..end] } else { scratch };
-            Some((decoded, end + 1))
-        }
+    let end = at + plain_bytes(text, at)?;
+    if *text.get(end)? == b'"' {
+        return Some((&text[at..end], end + 1));
     }
+    scratch.clear();
+    let end = long_string(text, at, end, scratch)?;
+    let decoded = if scratch.is_empty() { &text[at..end] } else { scratch };
+    Some((decoded, end + 1))
 }
 
 /// Checks a string whose opening quote is just before `at`; gives the position after the closing quote.
 #[inline(always)]
 pub(super) fn skip_string(text: &[u8], at: usize) -> Option<usize> {
-    match short_string(text, at)? {
-        (length, b'"') => Some(at + length + 1),
-        (length, _) => Some(long_string(text, at, at + length, &mut Discard)? + 1),
+    let end = at + plain_bytes(text, at)?;
+    if *text.get(end)? == b'"' {
+        return Some(end + 1);
     }
-}
-
-/// How many plain bytes stand at `at`, sixteen at most, and the byte after them.
-#[inline(always)]
-fn short_string(text: &[u8], at: usize) -> Option<(usize, u8)> {
-    // Two words without a branch between them: most strings are short, and their lengths unpredictable.
-    let (low, high) = (stops(word(text, at)?), stops(word(text, at + 8)?));
-    let length = match low {
-        0 => 8 + high.trailing_zeros() as usize / 8,
-        _ => low.trailing_zeros() as usize / 8,
-    };
-    Some((length, *text.get(at + length)?))
+    Some(long_string(text, at, end, &mut Discard)? + 1)
 }
 
 /// Where the text of a string with escapes goes.
@@ -100,12 +90,11 @@ impl Decoded for Discard {
 fn long_string(text: &[u8], at: usize, mut from: usize, decoded: &mut impl Decoded) -> Option<usize> {
     let (mut run, mut ascii) = (at, true);
     loop {
-        let stop = stops(word(text, from)?);
-        if stop == 0 {
-            from += 8;
+        let plain = plain_bytes(text, from)?;
+        from += plain;
+        if plain == 16 {
             continue;
         }
-        from += stop.trailing_zeros() as usize / 8;
         match text[from] {
             b'"' => break,
             b'\\' => {
@@ -172,17 +161,21 @@ fn hex4(text: &[u8], at: usize) -> Option<u32> {
 /// Reads an integer of at most 18 digits; gives it and the position after it.
 #[inline(always)]
 pub(super) fn integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
-    let negative = *text.get(at)? == b'-';
-    let start = at + negative as usize;
-    let (digits, count) = leading_digits(word(text, start)?);
-    if count == 8 || count == 0 || (count > 1 && text[start] == b'0') {
-        return long_integer(text, start, negative);
+    let w = word(text, at)?;
+    let (digits, count) = leading_digits(w);
+    if count.wrapping_sub(1) < 7 && (w as u8 != b'0' || count == 1) {
+        return Some((eight_digits(digits << (64 - 8 * count)) as i64, at + count));
     }
-    let magnitude = eight_digits(digits << (64 - 8 * count)) as i64;
-    if negative && magnitude == 0 {
-        return None; // `-0` is a float
+    odd_integer(text, at)
+}
+
+/// Checks a number of any kind; gives the position after it.
+#[inline(always)]
+pub(super) fn skip_number(text: &[u8], at: usize) -> Option<usize> {
+    match integer(text, at) {
+        Some((_, end)) if !matches!(text.get(end), Some(b'.' | b'e' | b'E')) => Some(end),
+        _ => float(text, at).map(|(_, end)| end),
     }
-    Some((if negative { -magnitude } else { magnitude }, start + count))
 }
 
 /// The first bytes of a word as digit values, and how many of them are digits.
@@ -202,14 +195,20 @@ fn eight_digits(digits: u64) -> u64 {
     low.wrapping_add(high) >> 32
 }
 
+/// An integer that is negative or long.
 #[inline(never)]
-fn long_integer(text: &[u8], start: usize, negative: bool) -> Option<(i64, usize)> {
+fn odd_integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
+    let negative = text[at] == b'-';
+    let start = at + negative as usize;
     let digits = text[start..].iter().take(19).take_while(|b| b.is_ascii_digit()).count();
     let number = &text[start..start + digits];
     if digits == 0 || digits > 18 || (digits > 1 && number[0] == b'0') {
         return None;
     }
     let magnitude = number.iter().fold(0, |value, &d| value * 10 + (d - b'0') as i64);
+    if negative && magnitude == 0 {
+        return None; // `-0` is a float
+    }
     Some((if negative { -magnitude } else { magnitude }, start + digits))
 }
 
@@ -263,10 +262,7 @@ pub(super) fn skip(text: &[u8], at: usize, depth: u32) -> Option<usize> {
         b'[' => skip_members(text, at + 1, depth, b']'),
         b't' | b'f' => boolean(text, at).map(|(_, end)| end),
         b'n' => text[at..].starts_with(b"null").then_some(at + 4),
-        _ => match integer(text, at) {
-            Some((_, end)) if !matches!(text.get(end), Some(b'.' | b'e' | b'E')) => Some(end),
-            _ => float(text, at).map(|(_, end)| end),
-        },
+        _ => skip_number(text, at),
     }
 }
 
@@ -322,7 +318,12 @@ impl Default for HourCache {
 impl HourCache {
     /// Reads a timestamp whose opening quote is just before `at`; gives it and the position after its closing quote.
     #[inline(always)]
-    pub(super) fn timestamp(&mut self, text: &[u8], at: usize, scratch: &mut Vec<u8>) -> Option<(i64, usize)> {
+    pub(super) fn timestamp(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        scratch: &mut Vec<u8>,
+    ) -> Option<(i64, usize)> {
         // `2026-01-01T00:MM:SS.mmmZ"`: the first fourteen bytes as two words that overlap, then eleven of our own.
         let prefix = [word(text, at)?, word(text, at + 6)?];
         let tail = word(text, at + 17)?;

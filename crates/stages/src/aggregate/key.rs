@@ -1,0 +1,169 @@
+//! Keys as bytes that are equal where the keys are, and sort as the keys do.
+//!
+//! Each column in order: `00` for null, else `01` and the value: a bool as one byte; int64, timestamp and float64 as
+//! eight bytes, the highest first, with the sign turned so that negatives come first; string and binary with `00`
+//! written as `00 ff`, and `00 00` at the end.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{BinaryBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, TimestampMicrosecondArray,
+};
+use modrun_core::Type;
+
+use crate::strings::Strings;
+
+/// A key column of a batch.
+pub(super) enum KeyColumn<'a> {
+    Bool(&'a BooleanArray),
+    Int64(&'a Int64Array),
+    Float64(&'a Float64Array),
+    String(Strings<'a>),
+    Binary(&'a BinaryArray),
+    Timestamp(&'a TimestampMicrosecondArray),
+}
+
+impl<'a> KeyColumn<'a> {
+    /// `None` if the column is not of that type.
+    pub(super) fn of(array: &'a dyn Array, key_type: Type) -> Option<Self> {
+        Some(match key_type {
+            Type::Bool => Self::Bool(array.as_boolean_opt()?),
+            Type::Int64 => Self::Int64(array.as_primitive_opt::<Int64Type>()?),
+            Type::Float64 => Self::Float64(array.as_primitive_opt::<Float64Type>()?),
+            Type::String => Self::String(Strings::of(array)?),
+            Type::Binary => Self::Binary(array.as_binary_opt()?),
+            Type::Timestamp => Self::Timestamp(array.as_primitive_opt::<TimestampMicrosecondType>()?),
+        })
+    }
+
+    /// Appends the value of a row.
+    #[inline]
+    pub(super) fn write(&self, row: usize, key: &mut Vec<u8>) {
+        match self {
+            Self::Bool(array) if array.is_valid(row) => {
+                key.extend_from_slice(&[VALUE, u8::from(array.value(row))])
+            }
+            Self::Int64(array) if array.is_valid(row) => write_number(array.value(row), key),
+            Self::Float64(array) if array.is_valid(row) => {
+                write_number(order_of_f64(array.value(row) + 0.0), key)
+            }
+            Self::String(strings) => match strings.get(row) {
+                Some(text) => write_bytes(text.as_bytes(), key),
+                None => key.push(NULL),
+            },
+            Self::Binary(array) if array.is_valid(row) => write_bytes(array.value(row), key),
+            Self::Timestamp(array) if array.is_valid(row) => write_number(array.value(row), key),
+            _ => key.push(NULL),
+        }
+    }
+}
+
+const NULL: u8 = 0;
+const VALUE: u8 = 1;
+
+/// Turns a float64 into an integer that sorts like it: all NaNs are one, above the numbers.
+pub(super) fn order_of_f64(value: f64) -> i64 {
+    let bits = if value.is_nan() { f64::NAN.to_bits() & (u64::MAX >> 1) } else { value.to_bits() } as i64;
+    flip_negative(bits)
+}
+
+/// The inverse of [`order_of_f64`].
+pub(super) fn f64_of_order(order: i64) -> f64 {
+    f64::from_bits(flip_negative(order) as u64)
+}
+
+/// A float64's bits as an integer sort the wrong way round below zero; the source is IEEE 754's totalOrder.
+fn flip_negative(bits: i64) -> i64 {
+    bits ^ ((bits >> 63) & i64::MAX)
+}
+
+/// Appends a key of one string column: the value of a row.
+#[inline]
+pub(super) fn write_string(text: Option<&str>, key: &mut Vec<u8>) {
+    match text {
+        Some(text) => write_bytes(text.as_bytes(), key),
+        None => key.push(NULL),
+    }
+}
+
+fn write_number(value: i64, key: &mut Vec<u8>) {
+    key.push(VALUE);
+    key.extend_from_slice(&(value ^ i64::MIN).to_be_bytes());
+}
+
+#[inline]
+fn write_bytes(bytes: &[u8], key: &mut Vec<u8>) {
+    key.push(VALUE);
+    let mut rest = bytes;
+    while let Some(zero) = memchr::memchr(0, rest) {
+        key.extend_from_slice(&rest[..=zero]);
+        key.push(0xff);
+        rest = &rest[zero + 1..];
+    }
+    key.extend_from_slice(rest);
+    key.extend_from_slice(&[0, 0]);
+}
+
+/// Takes the next column's values off the front of each of `keys`.
+///
+/// # Panics
+/// If the keys were not written with a column of this type at their front.
+pub(super) fn read_column(key_type: Type, keys: &mut [&[u8]]) -> ArrayRef {
+    let keys = keys.iter_mut();
+    match key_type {
+        Type::Bool => {
+            Arc::new(keys.map(|key| is_value(key).then(|| take::<1>(key) == [1])).collect::<BooleanArray>())
+        }
+        Type::Int64 => Arc::new(keys.map(read_number).collect::<Int64Array>()),
+        Type::Float64 => {
+            Arc::new(keys.map(|key| read_number(key).map(f64_of_order)).collect::<Float64Array>())
+        }
+        Type::Timestamp => {
+            Arc::new(keys.map(read_number).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+        }
+        Type::Binary => {
+            let mut builder = BinaryBuilder::new();
+            keys.for_each(|key| builder.append_option(read_bytes(key)));
+            Arc::new(builder.finish())
+        }
+        Type::String => {
+            let text = |bytes| String::from_utf8(bytes).expect("a string column's key holds its UTF-8 text");
+            let mut builder = StringBuilder::new();
+            keys.for_each(|key| builder.append_option(read_bytes(key).map(text)));
+            Arc::new(builder.finish())
+        }
+    }
+}
+
+fn take<const N: usize>(key: &mut &[u8]) -> [u8; N] {
+    let (taken, rest) = key.split_first_chunk().expect("a key holds each of its columns");
+    *key = rest;
+    *taken
+}
+
+fn is_value(key: &mut &[u8]) -> bool {
+    take::<1>(key) == [VALUE]
+}
+
+fn read_number(key: &mut &[u8]) -> Option<i64> {
+    is_value(key).then(|| i64::from_be_bytes(take(key)) ^ i64::MIN)
+}
+
+fn read_bytes(key: &mut &[u8]) -> Option<Vec<u8>> {
+    if !is_value(key) {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    loop {
+        let zero = memchr::memchr(0, key).expect("a text in a key has an end");
+        bytes.extend_from_slice(&key[..zero]);
+        *key = &key[zero + 1..];
+        if take::<1>(key) == [0] {
+            return Some(bytes);
+        }
+        bytes.push(0);
+    }
+}
