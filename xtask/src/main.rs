@@ -20,6 +20,7 @@ mod input;
 mod modrun;
 mod process;
 mod setup;
+mod split;
 mod steps;
 mod test;
 

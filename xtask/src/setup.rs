@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::process;
+use crate::split;
 use crate::steps::{self, Step};
 
-const STEPS: &[Step] = &[("toolchains", toolchains), ("packages", packages)];
+const STEPS: &[Step] =
+    &[("toolchains", toolchains), ("packages", packages), ("split baseline", split::setup)];
 
 /// Does all of it.
 pub(crate) fn run() -> Result<()> {

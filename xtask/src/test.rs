@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::input::{self, Input};
 use crate::steps::{self, Step};
-use crate::{cmake, demo, modrun, process, setup};
+use crate::{cmake, demo, modrun, process, setup, split};
 
 const STEPS: &[Step] = &[
     ("format", || cargo(&["fmt", "--all", "--check"])),
@@ -18,6 +18,8 @@ const STEPS: &[Step] = &[
     ("golden run, 100k events", || demo::verified_run(Input::plain(100_000)).map(drop)),
     ("golden run, 1M events", || demo::verified_run(Input::plain(1_000_000)).map(drop)),
     ("simdjson baseline", simdjson_baseline),
+    ("monolith baseline", || cmake::test("bench/baselines/monolith-cpp")),
+    ("split baseline", split::test),
 ];
 
 /// Does all of it.

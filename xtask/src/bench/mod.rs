@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: one module for each thing that is measured.
 
+mod baselines;
 mod contender;
 mod machine;
 mod parse;
@@ -15,12 +16,15 @@ use serde::Serialize;
 pub(crate) enum Task {
     /// The pipeline in one process against simdjson, DuckDB and the splitting of lines
     Parse(parse::Args),
+    /// What people would write by hand: a C++ monolith, and five services over gRPC
+    Baselines(baselines::Args),
 }
 
 /// Measures it.
 pub(crate) fn run(task: Task) -> Result<()> {
     match task {
         Task::Parse(args) => parse::run(&args),
+        Task::Baselines(args) => baselines::run(&args),
     }
 }
 
