@@ -287,3 +287,6 @@ impl Start<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

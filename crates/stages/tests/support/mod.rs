@@ -1,0 +1,3 @@
+//! What the tests of the stages share.
+
+pub(crate) mod json;
