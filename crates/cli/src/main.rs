@@ -1,2 +1,74 @@
-//! The command modrun
-fn main() {}
+//! `modrun`: runs event pipelines.
+//!
+//! What it is: the command line over the crates that do the work. Each command is a module with its arguments and one
+//! function; [`show`] has the words that people read.
+//!
+//! Guarantees: every failure is one message that says what failed, why and what to do, and an exit code that says
+//! whose turn it is ([`EXIT_CODES`]). Results and what else was asked for go to standard output, all else to standard
+//! error.
+//!
+//! Refuses: any logic of pipelines. What is checked is `modrun-plan`'s, what runs is `modrun-runtime`'s.
+//!
+//! ```text
+//!   run ──▶ pipeline ──▶ modrun-plan ──▶ modrun-runtime ──▶ show, --report FILE
+//!    └──▶ watch: signals and progress, beside the run
+//!   check, explain, schema ──▶ modrun-plan           gen ──▶ modrun-gen
+//! ```
+
+mod check;
+mod explain;
+mod failure;
+mod r#gen;
+mod pipeline;
+mod progress;
+mod run;
+mod schema;
+mod show;
+mod signals;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+const EXIT_CODES: &str = "Exit codes:
+  0    it did what was asked
+  1    the run failed, or its results differ from the expected ones
+  2    the arguments are wrong, or the pipeline has problems
+  130  interrupted; the results so far stand in FILE.partial";
+
+/// Runs event pipelines
+#[derive(Parser, Debug)]
+#[command(name = "modrun", version, after_help = EXIT_CODES)]
+struct Command {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand, Debug)]
+enum Task {
+    Run(run::Args),
+    Check(check::Args),
+    Explain(explain::Args),
+    Schema(schema::Args),
+    Gen(r#gen::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Command::parse().task {
+        Task::Run(args) => run::run(args),
+        Task::Check(args) => check::run(&args),
+        Task::Explain(args) => explain::run(&args),
+        Task::Schema(args) => schema::run(&args),
+        Task::Gen(args) => r#gen::run(&args).map_err(Failure::from),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            show::failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! From the arguments to a plan.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use modrun_plan::{Plan, PlannedStage, load};
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// More than any pipeline file has; a plan says itself what is too long.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
+
+/// The pipeline, and what the command line changes in it
+#[derive(clap::Args, Debug)]
+pub(crate) struct Pipeline {
+    /// The pipeline file; `-` is standard input
+    #[arg(value_name = "PIPELINE.yaml")]
+    path: PathBuf,
+    /// Override a key of the file, such as `stages.ingest.with.path=FILE`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+impl Pipeline {
+    /// Reads the file and checks it.
+    pub(crate) fn plan(&self) -> Result<Plan, Failure> {
+        let from_stdin = self.path.as_os_str() == "-";
+        let name = if from_stdin { "standard input".to_owned() } else { self.path.display().to_string() };
+        let text = self.text(from_stdin).with_context(|| format!("cannot read the pipeline `{name}`"));
+        let text = text.map_err(Failure::Arguments)?;
+        let plan = load(&name, &text, &self.overrides, &modrun_stages::builtin())?;
+        if from_stdin && plan.stages.first().is_some_and(|source| names(source).contains(&"-")) {
+            let error = anyhow!("the pipeline and its events cannot both come from standard input");
+            return Err(Failure::Arguments(error));
+        }
+        Ok(plan)
+    }
+
+    fn text(&self, from_stdin: bool) -> io::Result<String> {
+        let mut text = String::new();
+        let from: Box<dyn Read> =
+            if from_stdin { Box::new(io::stdin()) } else { Box::new(File::open(&self.path)?) };
+        from.take(TEXT_BYTES_MAX).read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// The files that a stage is configured with.
+pub(crate) fn names(stage: &PlannedStage) -> Vec<&str> {
+    match stage.with.get("path") {
+        Some(Value::String(path)) => vec![path],
+        Some(Value::Array(paths)) => paths.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}

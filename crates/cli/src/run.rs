@@ -1,0 +1,97 @@
+//! `modrun run`: a pipeline to the end of its input.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use modrun_core::env::{Env, partial_path};
+use modrun_core::{Code, Error, RunReport};
+use modrun_runtime::{Live, Options, Outcome, system};
+
+use crate::failure::Failure;
+use crate::signals::Signals;
+use crate::{pipeline, show, watch};
+
+/// Run a pipeline
+///
+/// Reads the input to its end and gives the results their final name. Ctrl-C stops reading and carries what was read
+/// to the end, for up to 5 seconds; a second one ends the run at once.
+#[derive(clap::Args, Debug)]
+#[command(after_help = crate::EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pipeline: pipeline::Pipeline,
+    /// Write the run report, as JSON
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+    /// Compare the results with those in a file, line by line
+    #[arg(long, value_name = "FILE")]
+    verify: Option<PathBuf>,
+    /// Where events that cannot be processed go [default: beside the results]
+    #[arg(long, value_name = "FILE")]
+    dead_letters: Option<PathBuf>,
+    /// Show neither progress nor summary
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs the pipeline and shows how it went.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let plan = args.pipeline.plan()?;
+    let signals = Signals::register().context("cannot listen for signals")?;
+    let results = plan.stages.last().and_then(|sink| pipeline::names(sink).first().map(PathBuf::from));
+    let live = Arc::new(Live::default());
+    let env = system::env();
+    let options = Options {
+        env: env.clone(),
+        live: live.clone(),
+        dead_letters: args.dead_letters,
+        expected: args.verify.clone(),
+    };
+    let watched = watch::Watch { live: &live, signals: &signals, quiet: args.quiet };
+    let outcome = watched.during(|| modrun_runtime::run(plan, options))?;
+
+    if let Some(path) = &args.report {
+        write_report(path, &outcome, &env)?;
+    }
+    if !args.quiet {
+        show::summary(&outcome, results.as_deref());
+    }
+    finish(outcome, results, args.verify)
+}
+
+/// What the run comes to.
+fn finish(outcome: Outcome, results: Option<PathBuf>, expected: Option<PathBuf>) -> Result<(), Failure> {
+    if outcome.interrupted {
+        let results = results.map(|path| partial_path(&path)).filter(|path| path.exists());
+        return Err(Failure::Interrupted(results.into_iter().chain(outcome.dead_letters).collect()));
+    }
+    match outcome.differences.zip(expected) {
+        Some((differences, expected)) if differences.count > 0 => {
+            Err(Failure::Differs(differences, expected))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the report; that of an interrupted run keeps its temporary name, as the results do.
+fn write_report(path: &Path, outcome: &Outcome, env: &Env) -> Result<(), Error> {
+    let text = report_text(&outcome.report);
+    let written = env.disk.create(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.prepare()?;
+        if outcome.interrupted { Ok(()) } else { file.commit() }
+    });
+    written.map_err(|error| {
+        Error::unavailable(format!("cannot write the report `{}`", path.display()))
+            .with_code(Code::OUTPUT)
+            .with_hint("the run itself is done; name another file with `--report FILE.json`")
+            .with_source(error)
+    })
+}
+
+fn report_text(report: &RunReport) -> String {
+    let mut text = serde_json::to_string_pretty(report).expect("a report holds nothing that JSON cannot");
+    text.push('\n');
+    text
+}
