@@ -15,7 +15,7 @@ use modrun_core::{Result, Type};
 use super::call::Function;
 use super::key::{f64_of_order, order_of_f64};
 use super::layout::Argument;
-use super::unfit;
+use super::{mistyped, unfit};
 use crate::strings::Strings;
 
 /// Up to so many groups a batch is added up in lanes, which then go to the groups.
@@ -35,7 +35,7 @@ pub(super) fn count(rows: &mut [u64], ids: &[u32]) {
 
 /// Adds the counts in a column of a state to those of their groups.
 pub(super) fn restore_counts(counts: &mut [u64], ids: &[u32], column: &ArrayRef) -> Result<()> {
-    let added = column.as_primitive_opt::<Int64Type>().ok_or_else(unfit)?;
+    let added = column.as_primitive_opt::<Int64Type>().ok_or_else(mistyped)?;
     for (id, added) in ids.iter().zip(added.values()) {
         counts[*id as usize] += u64::try_from(*added).map_err(|_| unfit())?;
     }
@@ -114,7 +114,8 @@ impl Accumulator {
         rows: &[u64],
     ) -> Result<ArrayRef, Overflow> {
         const ASKED: &str = "the layout asks for what its values need";
-        let counts = ids.iter().map(|id| (*id as usize, rows[*id as usize] - self.nulls[*id as usize]));
+        let counts =
+            ids.iter().map(|id| (*id as usize, rows[*id as usize].saturating_sub(self.nulls[*id as usize])));
         Ok(match function {
             Function::Count => Arc::new(counts.map(|(_, count)| Some(count as i64)).collect::<Int64Array>()),
             Function::Sum => return self.sum.as_ref().expect(ASKED).totals(counts),
@@ -170,7 +171,7 @@ impl Sums {
     fn add(&mut self, ids: &[u32], column: &ArrayRef) -> Result<()> {
         match self {
             Sums::Int64(sums) => {
-                let column = column.as_primitive_opt::<Int64Type>().ok_or_else(unfit)?;
+                let column = column.as_primitive_opt::<Int64Type>().ok_or_else(mistyped)?;
                 if column.null_count() > 0 || sums.len() > LANED_GROUPS_MAX {
                     for_each_value(ids, column, |id, value| sums[id].add(value));
                     return Ok(());
@@ -182,7 +183,7 @@ impl Sums {
                     .for_each(|(sum, lanes)| lanes.iter().for_each(|lane| sum.merge(lane)));
             }
             Sums::Float64(sums) => {
-                let column = column.as_primitive_opt::<Float64Type>().ok_or_else(unfit)?;
+                let column = column.as_primitive_opt::<Float64Type>().ok_or_else(mistyped)?;
                 for_each_value(ids, column, |id, value| sums[id].add(value));
             }
         }
@@ -228,7 +229,7 @@ impl Sums {
     }
 
     fn restore(&mut self, ids: &[u32], column: &ArrayRef) -> Result<()> {
-        let states = column.as_binary_opt::<i32>().ok_or_else(unfit)?;
+        let states = column.as_binary_opt::<i32>().ok_or_else(mistyped)?;
         for (row, id) in ids.iter().enumerate() {
             let (id, state) = (*id as usize, states.value(row));
             match self {
@@ -258,7 +259,7 @@ impl Extremes {
         let best = self.best;
         let known = match &mut self.values {
             Values::Text(known) => {
-                let strings = Strings::of(column).ok_or_else(unfit)?;
+                let strings = Strings::of(column).ok_or_else(mistyped)?;
                 for (row, id) in ids.iter().enumerate() {
                     let known = &mut known[*id as usize];
                     if let Some(text) = strings.get(row)
@@ -278,21 +279,21 @@ impl Extremes {
         };
         match column_type {
             Type::Int64 => {
-                for_each_value(ids, column.as_primitive_opt::<Int64Type>().ok_or_else(unfit)?, see)
+                for_each_value(ids, column.as_primitive_opt::<Int64Type>().ok_or_else(mistyped)?, see)
             }
             Type::Timestamp => {
                 for_each_value(
                     ids,
-                    column.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(unfit)?,
+                    column.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(mistyped)?,
                     see,
                 );
             }
             Type::Float64 => {
-                let column = column.as_primitive_opt::<Float64Type>().ok_or_else(unfit)?;
+                let column = column.as_primitive_opt::<Float64Type>().ok_or_else(mistyped)?;
                 for_each_value(ids, column, |id, value| see(id, order_of_f64(value)));
             }
             _ => {
-                let column = column.as_boolean_opt().ok_or_else(unfit)?;
+                let column = column.as_boolean_opt().ok_or_else(mistyped)?;
                 let values = ids.iter().zip(column);
                 values.for_each(|(id, value)| {
                     value.into_iter().for_each(|value| see(*id as usize, i64::from(value)))

@@ -12,9 +12,10 @@ use arrow_array::types::ArrowDictionaryKeyType;
 use arrow_array::{Array, ArrayRef, PrimitiveArray, StringArray, downcast_dictionary_array};
 use arrow_buffer::ArrowNativeType;
 use hashbrown::{DefaultHashBuilder, HashTable};
-use modrun_core::{Error, Result, Type};
+use modrun_core::{Result, Type};
 
 use super::key::{self, KeyColumn};
+use super::mistyped;
 
 /// All keys so far.
 pub(super) struct Groups {
@@ -44,7 +45,7 @@ impl Groups {
             [column] if column.as_any_dictionary_opt().is_some() => {
                 downcast_dictionary_array! {
                     column => self.codes.look_up(column.keys(), column.values(), &mut self.keys, &mut ids),
-                    _ => return Err(unfit(0)),
+                    _ => return Err(mistyped()),
                 }
             }
             _ => self.look_up(columns, rows, &mut ids)?,
@@ -75,9 +76,9 @@ impl Groups {
     }
 
     fn look_up(&mut self, columns: &[ArrayRef], rows: usize, ids: &mut Vec<u32>) -> Result<()> {
-        let typed = columns.iter().zip(&self.types).enumerate();
+        let typed = columns.iter().zip(&self.types);
         let columns = typed
-            .map(|(i, (column, key_type))| KeyColumn::of(column, *key_type).ok_or_else(|| unfit(i)))
+            .map(|(column, key_type)| KeyColumn::of(column, *key_type).ok_or_else(mistyped))
             .collect::<Result<Vec<_>>>()?;
         let mut key = Vec::new();
         for row in 0..rows {
@@ -160,13 +161,15 @@ impl Codes {
             self.dictionary = Some(dictionary.clone());
         }
         let strings = dictionary.as_string::<i32>();
-        match codes.nulls() {
-            None => ids.extend(codes.values().iter().map(|code| self.group(code.as_usize(), strings, keys))),
-            Some(_) => ids.extend(codes.iter().map(|code| match code {
-                Some(code) => self.group(code.as_usize(), strings, keys),
-                None => group_of(None, keys),
-            })),
+        if codes.null_count() == 0 {
+            ids.extend(codes.values().iter().map(|code| self.group(code.as_usize(), strings, keys)));
+            return;
         }
+        let mut null = None;
+        ids.extend(codes.iter().map(|code| match code {
+            Some(code) => self.group(code.as_usize(), strings, keys),
+            None => *null.get_or_insert_with(|| group_of(None, keys)),
+        }));
     }
 
     #[inline]
@@ -185,9 +188,4 @@ fn group_of(text: Option<&str>, keys: &mut Keys) -> u32 {
     let mut key = Vec::new();
     key::write_string(text, &mut key);
     keys.group(&key)
-}
-
-/// A key column of a type that the plan did not promise.
-fn unfit(position: usize) -> Error {
-    Error::internal(format!("key column {position} of a batch is not of the type that was planned"))
 }

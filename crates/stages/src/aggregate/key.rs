@@ -97,13 +97,17 @@ fn write_number(value: i64, key: &mut Vec<u8>) {
 #[inline]
 fn write_bytes(bytes: &[u8], key: &mut Vec<u8>) {
     key.push(VALUE);
-    let mut rest = bytes;
-    while let Some(zero) = memchr::memchr(0, rest) {
-        key.extend_from_slice(&rest[..=zero]);
-        key.push(0xff);
-        rest = &rest[zero + 1..];
+    // Without an early exit, so that the compiler checks whole vectors of a text without a zero, which is nearly any.
+    if bytes.iter().fold(false, |any, byte| any | (*byte == 0)) {
+        bytes.split_inclusive(|byte| *byte == 0).for_each(|part| {
+            key.extend_from_slice(part);
+            if part.ends_with(&[0]) {
+                key.push(0xff);
+            }
+        });
+    } else {
+        key.extend_from_slice(bytes);
     }
-    key.extend_from_slice(rest);
     key.extend_from_slice(&[0, 0]);
 }
 

@@ -135,7 +135,7 @@ impl Instance {
     /// Adds a chunk of the state that an instance left.
     fn restore(&mut self, chunk: &RecordBatch) -> Result<()> {
         if chunk.schema_ref().fields() != self.layout.state.fields() {
-            return Err(Error::invalid("the state of an `aggregate` does not fit its configuration"));
+            return Err(unfit());
         }
         let (keys, rest) = chunk.columns().split_at(self.layout.keys.len());
         let ids = self.groups.of_rows(keys, chunk.num_rows())?;
@@ -230,6 +230,11 @@ fn assemble(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<R
 
 fn defect(error: ArrowError) -> Error {
     Error::internal("the rows of an `aggregate` could not be put together").with_source(error)
+}
+
+/// A column of a type that the plan did not promise.
+fn mistyped() -> Error {
+    Error::internal("a column of an `aggregate` is not of the type that was planned")
 }
 
 /// A state that no instance with this configuration can have left.
