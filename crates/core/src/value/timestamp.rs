@@ -54,23 +54,28 @@ pub fn write(micros: i64, out: &mut Vec<u8>) {
     let (year, month, day) = civil_from_days(seconds.div_euclid(DAY_SECONDS));
     let in_day = seconds.rem_euclid(DAY_SECONDS);
     if !(0..=9999).contains(&year) {
-        out.push(if year < 0 { b'-' } else { b'+' });
-        put_pair(year.abs() / 10_000, out);
+        let beyond = year.abs() / 10_000;
+        let sign = if year < 0 { b'-' } else { b'+' };
+        out.extend_from_slice(&[sign, digit(beyond / 10), digit(beyond % 10)]);
     }
     let year = year.abs() % 10_000;
-    put_pair(year / 100, out);
-    put_pair(year % 100, out);
-    for (separator, n) in
-        [(b'-', month), (b'-', day), (b'T', in_day / 3600), (b':', in_day / 60 % 60), (b':', in_day % 60)]
-    {
-        out.push(separator);
-        put_pair(n, out);
+    let mut text = *b"0000-00-00T00:00:00.000000";
+    let pairs = [
+        (0, year / 100),
+        (2, year % 100),
+        (5, month),
+        (8, day),
+        (11, in_day / 3600),
+        (14, in_day / 60 % 60),
+        (17, in_day % 60),
+        (20, fraction / 10_000),
+        (22, fraction / 100 % 100),
+        (24, fraction % 100),
+    ];
+    for (at, pair) in pairs {
+        (text[at], text[at + 1]) = (digit(pair / 10), digit(pair % 10));
     }
-    let mut places = *b".000000";
-    for (place, unit) in places[1..].iter_mut().zip([100_000, 10_000, 1000, 100, 10, 1]) {
-        *place = digit(fraction / unit % 10);
-    }
-    out.extend_from_slice(if fraction % 1000 == 0 { &places[..4] } else { &places });
+    out.extend_from_slice(if fraction % 1000 == 0 { &text[..23] } else { &text });
     out.push(b'Z');
 }
 
@@ -106,11 +111,6 @@ fn parse_offset(zone: &[u8]) -> Option<i64> {
 /// Two ASCII digits as a number.
 fn pair(tens: u8, ones: u8) -> i64 {
     i64::from(tens - b'0') * 10 + i64::from(ones - b'0')
-}
-
-/// Appends `n`, 0 to 99, as two digits.
-fn put_pair(n: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[digit(n / 10), digit(n % 10)]);
 }
 
 /// The ASCII digit of `n`, 0 to 9.
