@@ -83,7 +83,7 @@ impl ExactSum {
     pub fn sum(&self) -> f64 {
         self.special().unwrap_or_else(|| {
             let (negative, limbs) = self.magnitude(0);
-            signed(negative, round(&limbs, i64::from(self.lowest) * LIMB, false))
+            signed(negative, round(&limbs, i64::from(self.lowest) * LIMB))
         })
     }
 
@@ -232,7 +232,8 @@ impl IntSum {
             return f64::NAN;
         }
         let magnitude = self.0.unsigned_abs();
-        let limbs = [[0; QUOTIENT_LIMBS], [magnitude as u64, (magnitude >> 64) as u64]].concat();
+        let mut limbs = vec![0; QUOTIENT_LIMBS];
+        limbs.extend([magnitude as u64, (magnitude >> 64) as u64]);
         signed(self.0 < 0, divide(limbs, ONE, count))
     }
 
@@ -248,8 +249,11 @@ impl IntSum {
     }
 }
 
-/// Empty limbs below a dividend, so that a quotient by any `u64` has more bits than a float64 keeps.
-const QUOTIENT_LIMBS: usize = 2;
+/// Empty limbs below a dividend, so that rounding the quotient's bits is rounding the quotient, whatever the remainder.
+///
+/// A quotient of a whole number by a `u64` is a tie between two floats, or it differs from each tie by more than 2^-64
+/// of the tie's last bit. That bit is the 54th of the quotient, and these limbs leave at least 75 bits below it.
+const QUOTIENT_LIMBS: usize = 3;
 
 /// The dividend by `count`, rounded once. The dividend stands above [`QUOTIENT_LIMBS`] empty limbs, at bit `offset`.
 fn divide(mut dividend: Vec<u64>, offset: i64, count: u64) -> f64 {
@@ -260,12 +264,11 @@ fn divide(mut dividend: Vec<u64>, offset: i64, count: u64) -> f64 {
         *limb = (part / u128::from(count)) as u64;
         remainder = (part % u128::from(count)) as u64;
     }
-    round(&dividend, offset - QUOTIENT_LIMBS as i64 * LIMB, remainder != 0)
+    round(&dividend, offset - QUOTIENT_LIMBS as i64 * LIMB)
 }
 
-/// The float64 nearest to `limbs`, half to even. Their lowest bit counts 2^`offset` units of 2^-1074; `sticky` tells
-/// that the true value is larger, by less than that bit.
-fn round(limbs: &[u64], offset: i64, sticky: bool) -> f64 {
+/// The float64 nearest to `limbs`, half to even; their lowest bit counts 2^`offset` units of 2^-1074.
+fn round(limbs: &[u64], offset: i64) -> f64 {
     let Some(top) = limbs.iter().rposition(|limb| *limb != 0) else { return 0.0 };
     let highest = top as i64 * LIMB + i64::from(limbs[top].ilog2());
     // The last place that is kept: 52 below the highest, but never below the unit.
@@ -274,7 +277,7 @@ fn round(limbs: &[u64], offset: i64, sticky: bool) -> f64 {
     let mantissa = window(limbs, last);
     let half = window(limbs, last - 1) & 1 == 1;
     let odd = mantissa & 1 == 1;
-    let up = half && (odd || sticky || any_below(limbs, last - 1));
+    let up = half && (odd || any_below(limbs, last - 1));
     // A mantissa with its leading bit counts as one exponent more, so that subnormals, normals and the carry of
     // rounding up all come out of one addition.
     let bits = ((place as u64) << FRACTION) + mantissa + u64::from(up);
