@@ -18,7 +18,7 @@ pub(crate) struct Policy {
 
 impl Policy {
     /// Large batches under load, small delay without.
-    pub(crate) const ADAPTIVE: Self = Self { events_max: 8192, linger: Some(Duration::from_millis(10)) };
+    pub(crate) const ADAPTIVE: Self = Self { events_max: 2048, linger: Some(Duration::from_millis(10)) };
 }
 
 impl FromStr for Policy {

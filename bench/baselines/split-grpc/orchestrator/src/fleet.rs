@@ -18,9 +18,11 @@ use anyhow::{Context, Result, anyhow};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use wait4::{ResourceUsage, Wait4};
 
 const LOG_LINES_KEPT: usize = 20;
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What to start.
@@ -71,13 +73,15 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Resolves to the address that each service prints, in the order they were given. To be called once.
+    /// Resolves to the address that each service prints, in the order they were given, or an error for one that prints
+    /// none within [`START_TIMEOUT`]. To be called once.
     pub(crate) fn addresses(&mut self) -> impl Future<Output = Result<Vec<SocketAddr>>> + use<> {
         let addresses: Vec<_> = self.running.iter_mut().map(|one| (one.name, one.address.take())).collect();
         async {
             let mut found = Vec::new();
             for (name, address) in addresses {
-                let address = address.context("addresses are taken once")?.await;
+                let address = timeout(START_TIMEOUT, address.context("addresses are taken once")?).await;
+                let address = address.ok().and_then(Result::ok);
                 found.push(address.with_context(|| format!("service `{name}` printed no address"))??);
             }
             Ok(found)
@@ -100,7 +104,7 @@ impl Fleet {
             one.stdin = None;
         }
         let mut exits = Vec::new();
-        let all = tokio::time::timeout(STOP_TIMEOUT, async {
+        let all = timeout(STOP_TIMEOUT, async {
             while exits.len() < self.running.len() {
                 exits.extend(self.exits.recv().await);
             }
@@ -247,6 +251,14 @@ mod tests {
         let exits = fleet.stop().await.unwrap();
         assert!(exits[0].status.success());
         assert!(exits[0].usage.maxrss > 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_prints_nothing_is_an_error() {
+        assert_eq!(
+            fleet("exec sleep 1000").addresses().await.unwrap_err().to_string(),
+            "service `probe` printed no address"
+        );
     }
 
     #[tokio::test]

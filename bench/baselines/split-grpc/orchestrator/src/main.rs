@@ -34,7 +34,7 @@ struct Options {
     /// Where the results go.
     #[arg(long)]
     output: PathBuf,
-    /// Events in one message on every leg: a number, or `adaptive` (up to 8192, sent after 10 ms at the latest).
+    /// Events in one message on every leg: a number, or `adaptive` (up to 2048, sent after 10 ms at the latest).
     #[arg(long, default_value = "adaptive")]
     batch: String,
     /// Where a report on the run goes, as JSON.
