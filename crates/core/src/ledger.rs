@@ -124,43 +124,23 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
-
-    #[derive(Debug)]
-    struct Scripted(Mutex<(Instant, Duration)>);
-
-    impl Scripted {
-        fn pass(&self, wall_ms: u64, cpu_ms: u64) {
-            let mut at = self.0.lock().unwrap();
-            at.0 += Duration::from_millis(wall_ms);
-            at.1 += Duration::from_millis(cpu_ms);
-        }
-    }
-
-    impl Clock for Scripted {
-        fn now(&self) -> Instant {
-            self.0.lock().unwrap().0
-        }
-        fn thread_cpu(&self) -> Duration {
-            self.0.lock().unwrap().1
-        }
-    }
+    use crate::env::Memory;
 
     #[test]
     fn every_moment_belongs_to_exactly_one_cell() {
-        let clock = Arc::new(Scripted(Mutex::new((Instant::now(), Duration::ZERO))));
-        let mut ledger = Ledger::open(clock.clone(), 2);
-        clock.pass(5, 0);
+        let world = Memory::default();
+        let pass = |wall, cpu| world.pass(Duration::from_millis(wall), Duration::from_millis(cpu));
+        let mut ledger = Ledger::open(world.env().clock, 2);
+        pass(5, 0);
         ledger.enter(0, Activity::Process);
-        clock.pass(10, 9);
+        pass(10, 9);
         ledger.enter(1, Activity::Process);
-        clock.pass(20, 18);
+        pass(20, 18);
         ledger.enter(1, Activity::Send);
-        clock.pass(3, 2);
+        pass(3, 2);
         ledger.enter(0, Activity::Starved);
-        clock.pass(2, 0);
+        pass(2, 0);
         let rows = ledger.close();
 
         let ms = Duration::from_millis;
@@ -171,5 +151,17 @@ mod tests {
         assert_eq!(rows[1].spent(Activity::Send), ms(3));
         assert_eq!(rows[1].cpu, ms(20));
         assert_eq!(rows[0].total() + rows[1].total(), ms(40));
+    }
+
+    #[test]
+    fn waiting_inside_a_poll_is_starvation() {
+        let world = Memory::default();
+        let ms = Duration::from_millis;
+        let mut ledger = Ledger::open(world.env().clock, 1);
+        ledger.enter(0, Activity::Process);
+        world.pass(ms(10), ms(1));
+        ledger.starved_for(ms(9));
+        let rows = ledger.close();
+        assert_eq!((rows[0].spent(Activity::Process), rows[0].spent(Activity::Starved)), (ms(1), ms(9)));
     }
 }

@@ -172,6 +172,7 @@ impl Reader {
                 return current.hand_over(block, whole, &self.pool);
             }
             if ended {
+                self.pool.give_back(block);
                 return Ok(Polled::End);
             }
             if filled > self.line_bytes_max {
@@ -180,6 +181,7 @@ impl Reader {
             }
             if read.is_none() {
                 current.rest.extend_from_slice(&block[..filled]);
+                self.pool.give_back(block);
                 return Ok(Polled::Idle);
             }
         }
@@ -344,3 +346,6 @@ fn read_error(name: &str, offset: u64, error: std::io::Error) -> Error {
         .with_code(Code::INPUT)
         .with_source(error)
 }
+
+#[cfg(test)]
+mod tests;

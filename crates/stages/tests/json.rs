@@ -56,11 +56,8 @@ fn line(rng: &mut Rng, taste: u32) -> Vec<u8> {
         rng.shuffle(&mut members);
     }
     let (separator, end) = if taste & 4 == 4 { (", ", " }\r\n") } else { (",", "}\n") };
-    let mut line = format!("{{{}{end}", members.join(separator)).into_bytes();
-    if taste & 8 == 8 {
-        line = String::from_utf8(line).unwrap().replace("\":", "\": ").into_bytes();
-    }
-    line
+    let line = format!("{{{}{end}", members.join(separator));
+    if taste & 8 == 8 { line.replace("\":", "\": ").into_bytes() } else { line.into_bytes() }
 }
 
 /// A text of clean lines, of every kind of dirty line, and of clean ones with a byte changed.

@@ -7,14 +7,13 @@ use arrow_array::{
     UInt8Array,
 };
 use arrow_schema::{DataType, Field};
-use modrun_core::env::{Artifact, Clock, Disk, Env, Input};
+use modrun_core::env::Memory;
 use modrun_core::{Limits, OpenContext, Type};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 
-mod env;
 mod model;
 
 fn bind(config: &Value, schema: &SchemaRef) -> Bound {
@@ -23,7 +22,7 @@ fn bind(config: &Value, schema: &SchemaRef) -> Bound {
 
 fn open(bound: &Bound, states: Vec<State>) -> Box<dyn Transform> {
     let Open::Transform(open) = &bound.open else { panic!("not a transform") };
-    open(OpenContext { env: env::none(), limits: Limits::default(), states }).unwrap()
+    open(OpenContext { env: Memory::default().env(), limits: Limits::default(), states }).unwrap()
 }
 
 fn finish(instance: &mut Box<dyn Transform>, bound: &Bound) -> Result<String> {
@@ -426,7 +425,9 @@ fn a_state_of_another_configuration_is_refused() {
     };
     let bound = bind(&json!({"values": {"s": "sum(x)"}}), rows.schema_ref());
     let Open::Transform(open) = &bound.open else { panic!("not a transform") };
-    let open = |state| open(OpenContext { env: env::none(), limits: Limits::default(), states: vec![state] });
+    let open = |state| {
+        open(OpenContext { env: Memory::default().env(), limits: Limits::default(), states: vec![state] })
+    };
     assert!(open(state(json!({"values": {"s": "sum(x)"}}))).is_ok());
     assert!(open(state(json!({"values": {"s": "min(x)"}}))).is_err());
     let good = &state(json!({"values": {"s": "sum(x)"}}))[0];

@@ -327,10 +327,11 @@ impl HourCache {
         // `2026-01-01T00:MM:SS.mmmZ"`: the first fourteen bytes as two words that overlap, then eleven of our own.
         let prefix = [word(text, at)?, word(text, at + 6)?];
         let tail = word(text, at + 17)?;
-        if prefix == self.prefix && tail >> 48 == u64::from_le_bytes(*b"Z\"\0\0\0\0\0\0") {
-            if let Some(micros) = minute_to_milli(word(text, at + 14)?, (tail >> 40) as u8) {
-                return Some((self.start + micros, at + 25));
-            }
+        if prefix == self.prefix
+            && tail >> 48 == u64::from_le_bytes(*b"Z\"\0\0\0\0\0\0")
+            && let Some(micros) = minute_to_milli(word(text, at + 14)?, (tail >> 40) as u8)
+        {
+            return Some((self.start + micros, at + 25));
         }
         self.any_timestamp(text, at, prefix, scratch)
     }

@@ -1,46 +1,15 @@
 //! What the tests of `filter` and `project` share: a batch, and one run over it.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow_array::types::UInt8Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, DictionaryArray, Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
-use modrun_core::env::{Artifact, Clock, Disk, Env, Input};
+use modrun_core::env::Memory;
 use modrun_core::{Bound, Columns, Kind, Limits, Open, OpenContext, Output, Payload};
 use serde_json::{Value, json};
 
 use crate::ndjson;
-
-/// A world without time and disk: these stages need none.
-#[derive(Debug)]
-struct Nothing;
-
-impl Clock for Nothing {
-    fn now(&self) -> Instant {
-        unreachable!("no clock is needed")
-    }
-    fn thread_cpu(&self) -> Duration {
-        unreachable!("no clock is needed")
-    }
-}
-
-impl Disk for Nothing {
-    fn open(&self, _: &Path) -> io::Result<Box<dyn Input>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn create(&self, _: &Path) -> io::Result<Box<dyn Artifact>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn remove(&self, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn glob(&self, _: &str) -> io::Result<Vec<PathBuf>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
 
 /// Four events: `type` is dictionary-encoded, and `value` is null in the last one.
 pub(crate) fn batch() -> RecordBatch {
@@ -74,7 +43,7 @@ pub(crate) fn bind(kind: &dyn Kind, config: &Value, wanted: &Columns) -> Bound {
 pub(crate) fn run(kind: &dyn Kind, config: &Value, wanted: &Columns) -> Output {
     let Bound { output, uses, open, .. } = bind(kind, config, wanted);
     let Open::Transform(open) = open else { panic!("not a transform") };
-    let env = Env { clock: Arc::new(Nothing), disk: Arc::new(Nothing) };
+    let env = Memory::default().env();
     let mut transform = open(OpenContext { env, limits: Limits::default(), states: vec![] }).unwrap();
     let batch = batch();
     let used: Vec<usize> =

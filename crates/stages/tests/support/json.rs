@@ -1,14 +1,11 @@
 //! The `json` stage against a slow reader of its own kind: `serde_json::Value`, line by line, field by field.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, BinaryArray, Int64Array, RecordBatch, StringArray};
-use modrun_core::env::{Artifact, Clock, Disk, Env, Input};
+use modrun_core::env::Memory;
 use modrun_core::value::timestamp;
 use modrun_core::{
     Columns, Kind, Limits, Open, OpenContext, Output, Payload, Role, Transform, Type, raw_schema,
@@ -147,7 +144,7 @@ fn json_stage(wanted: &Columns) -> Box<dyn Transform> {
     let kind = kinds.iter().find(is_json).expect("`json` is a built-in kind");
     let bound = kind.bind(&declared(), Some(&raw_schema()), wanted).expect("the fields are well declared");
     let Open::Transform(open) = bound.open else { panic!("`json` is a transform") };
-    let context = OpenContext { env: nowhere(), limits: Limits::default(), states: Vec::new() };
+    let context = OpenContext { env: Memory::default().env(), limits: Limits::default(), states: Vec::new() };
     open(context).expect("`json` needs nothing to open")
 }
 
@@ -159,36 +156,4 @@ pub(crate) fn check(text: &[u8], cuts: &[usize], wanted: &Columns) {
     }
     let events = (rows.len() + dead.len()) as u64;
     assert_eq!(parsed(text, cuts, wanted), (rows, dead, events), "in\n{}", String::from_utf8_lossy(text));
-}
-
-/// An environment for a stage that uses none.
-fn nowhere() -> Env {
-    #[derive(Debug)]
-    struct Nowhere;
-
-    impl Clock for Nowhere {
-        fn now(&self) -> Instant {
-            unreachable!("`json` reads no clock")
-        }
-        fn thread_cpu(&self) -> Duration {
-            unreachable!("`json` reads no clock")
-        }
-    }
-
-    impl Disk for Nowhere {
-        fn open(&self, _: &Path) -> io::Result<Box<dyn Input>> {
-            unreachable!("`json` opens no file")
-        }
-        fn create(&self, _: &Path) -> io::Result<Box<dyn Artifact>> {
-            unreachable!("`json` makes no file")
-        }
-        fn remove(&self, _: &Path) -> io::Result<()> {
-            unreachable!("`json` removes no file")
-        }
-        fn glob(&self, _: &str) -> io::Result<Vec<PathBuf>> {
-            unreachable!("`json` looks for no file")
-        }
-    }
-
-    Env { clock: Arc::new(Nowhere), disk: Arc::new(Nowhere) }
 }

@@ -1,10 +1,14 @@
 //! The doors to the world: time and disk. Production opens the real ones, a simulator its own.
 
+mod memory;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub use memory::{Memory, Operation};
 
 /// Time as stages and the runtime see it.
 pub trait Clock: Send + Sync + fmt::Debug {
