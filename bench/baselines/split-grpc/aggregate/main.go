@@ -19,7 +19,7 @@ import (
 )
 
 // streamWindowBytes is what a client may send before the service has read any: the bound on the leg.
-const streamWindowBytes = 1 << 20
+const streamWindowBytes = 256 * 1024
 
 func main() {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")

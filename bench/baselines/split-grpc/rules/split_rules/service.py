@@ -19,6 +19,9 @@ from split_rules.rules import apply
 RULES = DESCRIPTOR.services_by_name["Rules"].full_name
 STAGE = DESCRIPTOR.services_by_name["Stage"].full_name
 THREADS = 4  # one for the stream; the rest answer health checks and reports meanwhile
+STREAM_WINDOW_BYTES = (
+    256 * 1024
+)  # what a client may send before the handler has read any: the bound on the leg
 
 
 class Service:
@@ -73,7 +76,9 @@ class Service:
 
 def start() -> tuple[grpc.Server, str]:
     """Return a server that is ready, and its address."""
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=THREADS))
+    # Without a probe for it, the window stays what it is; with one it grows to megabytes.
+    window = (("grpc.http2.lookahead_bytes", STREAM_WINDOW_BYTES), ("grpc.http2.bdp_probe", 0))
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=THREADS), options=window)
     server.add_generic_rpc_handlers(Service().handlers())
     health_servicer = health.HealthServicer()
     health_servicer.set(RULES, health_pb2.HealthCheckResponse.SERVING)
