@@ -44,6 +44,7 @@ struct World {
 
 impl Default for Memory {
     /// An empty world. Its clock starts at the moment it is made: an [`Instant`] cannot be made up.
+    #[expect(clippy::disallowed_methods, reason = "there is no other way to an `Instant`")]
     fn default() -> Self {
         let world = World {
             now: Instant::now(),
