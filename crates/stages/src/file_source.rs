@@ -96,7 +96,8 @@ impl Kind for FileSource {
 /// Reads one file after the other.
 struct Reader {
     env: Env,
-    waiting: std::vec::IntoIter<PathBuf>,
+    /// The files to come; what is no regular file is open already.
+    waiting: std::vec::IntoIter<(PathBuf, Option<Box<dyn Input>>)>,
     current: Option<Current>,
     block_bytes: usize,
     line_bytes_max: usize,
@@ -125,13 +126,17 @@ impl Reader {
         }
         // Every file is opened once before anything runs, so that a missing one does not end a long run.
         let mut bytes_total = Some(0);
-        for path in &paths {
-            let bytes = if is_standard_input(path) { None } else { open(path, &ctx.env)?.bytes_total() };
+        let mut waiting = Vec::with_capacity(paths.len());
+        for path in paths {
+            let input = open(&path, &ctx.env)?;
+            let bytes = input.bytes_total();
             bytes_total = bytes_total.zip(bytes).map(|(sum, bytes)| sum + bytes);
+            // What is no regular file stays open: whoever writes into a pipe would take its closing for the end.
+            waiting.push((path, Some(input).filter(|_| bytes.is_none())));
         }
         Ok(Self {
             env: ctx.env,
-            waiting: paths.into_iter(),
+            waiting: waiting.into_iter(),
             current: None,
             block_bytes,
             line_bytes_max: Size(ctx.limits.line_bytes).bytes().min(BLOCK_BYTES_MAX),
@@ -194,7 +199,8 @@ impl Source for Reader {
             let mut current = match self.current.take() {
                 Some(current) => current,
                 None => match self.waiting.next() {
-                    Some(path) => Current::open(&path, &self.env)?,
+                    Some((path, Some(input))) => Current::new(&path, input),
+                    Some((path, None)) => Current::new(&path, open(&path, &self.env)?),
                     None => return Ok(Polled::End),
                 },
             };
@@ -214,9 +220,9 @@ impl Source for Reader {
 }
 
 impl Current {
-    fn open(path: &Path, env: &Env) -> Result<Self> {
+    fn new(path: &Path, input: Box<dyn Input>) -> Self {
         let name = path.display().to_string();
-        Ok(Self { name, input: open(path, env)?, rest: vec![], offset: 0, line: 1, skipping: false })
+        Self { name, input, rest: vec![], offset: 0, line: 1, skipping: false }
     }
 
     /// How many of the bytes just read belong to the rest of a line that was too long.
@@ -303,10 +309,6 @@ fn make_room(block: &mut Vec<u8>, length: usize) {
     if block.len() < length {
         block.resize(length.max(2 * block.len()), 0);
     }
-}
-
-fn is_standard_input(path: &Path) -> bool {
-    path.as_os_str() == "-"
 }
 
 /// The files that a configured path names.
