@@ -1,0 +1,10 @@
+//! The command as its users run it: every test starts the real binary in a folder of its own.
+
+mod bad_input;
+mod check;
+mod commands;
+mod dead_letters;
+mod interrupt;
+mod reference;
+mod results;
+mod support;
