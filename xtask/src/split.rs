@@ -5,7 +5,8 @@
 //! npm ci, go build ─────▶ its plug-ins ───────┘                                      cargo: its own, without protoc
 //! ```
 //!
-//! Everything it makes lies in ignored folders beside the sources and in `target`; nothing is installed for the machine.
+//! Everything it makes lies in ignored folders beside the sources and in `target`; nothing is installed for the
+//! machine.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! for each number of events, on the same file, --runs rounds of:
-//!   splitting lines, simdjson, monolith-mutex, monolith-lockfree, monolith-mutex again, split-grpc at each batch size, again
+//!   splitting lines, simdjson, monolith-mutex, monolith-lockfree, monolith-mutex again,
+//!   split-grpc at each batch size, the last once more
 //! ```
 //!
-//! Every system is measured through the same window: from before its first process is started until its last is gone, with the
-//! CPU time of all of them. No figure is taken from a run whose results were not the expected ones. Each system reports
-//! its own inside; what it did not measure stays null. What is left out is named, not guessed.
+//! Every system is measured through the same window: from before its first process is started until its last is
+//! gone, with the CPU time of all of them. No figure is taken from a run whose results were not the expected
+//! ones. Each system reports its own inside; what it did not measure stays null. What is left out is named, not
+//! guessed.
 
 mod tables;
 

@@ -1,7 +1,7 @@
 // Command aggregate is the aggregate service of the split baseline: count, sum and average of value by key.
 //
-// It prints the address it listens on as its first line, is ready when its health says so, and ends when its standard
-// input does.
+// It prints the address it listens on as its first line, is ready when its health says so, and ends when its
+// standard input does.
 package main
 
 import (

@@ -6,8 +6,8 @@ import type { Ledger } from "../wire/typescript/ledger.js";
 
 const LATE = Symbol("nothing came within the linger");
 
-// The lines in order, empty ones skipped, in batches as the request wants them; fewer only at the end or when no bytes
-// came for the linger.
+// The lines in order, empty ones skipped, in batches as the request wants them; fewer only at the end or when
+// no bytes came for the linger.
 export async function* batchesOf(
   chunks: AsyncIterator<Buffer>,
   { eventsMax, lingerMs }: ReadRequest,

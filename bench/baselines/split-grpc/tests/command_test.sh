@@ -1,6 +1,6 @@
 #!/bin/sh
-# The whole system from outside: right results for every batch size, an error without results for a missing input, the name
-# and the last words of a service that dies, and no process left behind by any end.
+# The whole system from outside: right results for every batch size, an error without results for a missing
+# input, the name and the last words of a service that dies, and no process left behind by any end.
 set -eu
 orchestrator=$1
 folder=$(mktemp -d)

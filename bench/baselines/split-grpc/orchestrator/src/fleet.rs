@@ -1,8 +1,8 @@
 //! The services as processes: started, watched, stopped and reaped.
 //!
-//! A service prints its address as its first line and ends when its standard input does, so that it outlives the orchestrator
-//! in no case. Each has a process group of its own: Ctrl-C reaches only the orchestrator, which then stops the rest.
-//! One thread waits for each process and takes its resource usage.
+//! A service prints its address as its first line and ends when its standard input does, so that it outlives
+//! the orchestrator in no case. Each has a process group of its own: Ctrl-C reaches only the orchestrator,
+//! which then stops the rest. One thread waits for each process and takes its resource usage.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -73,8 +73,8 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Resolves to the address that each service prints, in the order they were given, or an error for one that prints
-    /// none within [`START_TIMEOUT`]. To be called once.
+    /// Resolves to the address that each service prints, in the order they were given, or an error for one that
+    /// prints none within [`START_TIMEOUT`]. To be called once.
     pub(crate) fn addresses(&mut self) -> impl Future<Output = Result<Vec<SocketAddr>>> + use<> {
         let addresses: Vec<_> = self.running.iter_mut().map(|one| (one.name, one.address.take())).collect();
         async {

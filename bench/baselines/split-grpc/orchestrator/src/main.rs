@@ -1,7 +1,7 @@
 //! Runs the split baseline: starts its five services, forwards between them, and reports what each cost.
 //!
-//! The results are under their final name when it ends well, and nowhere otherwise. A service that dies ends the run with its
-//! name and last log lines; Ctrl-C ends it with exit code 130. No process outlives it.
+//! The results are under their final name when it ends well, and nowhere otherwise. A service that dies ends
+//! the run with its name and last log lines; Ctrl-C ends it with exit code 130. No process outlives it.
 
 mod batch;
 mod fleet;

@@ -6,9 +6,9 @@
 //!                                                             Sink.Write <-- regroup <--------+
 //! ```
 //!
-//! Each request stream pulls from the response stream before it, so that a slow service holds up everything before it and
-//! no leg holds more than one batch and the transport's window. A stream that fails ends early: its error is kept, and looked
-//! for before anything reaches the sink.
+//! Each request stream pulls from the response stream before it, so that a slow service holds up everything
+//! before it and no leg holds more than one batch and the transport's window. A stream that fails ends early:
+//! its error is kept, and looked for before anything reaches the sink.
 
 use std::error::Error;
 use std::net::SocketAddr;

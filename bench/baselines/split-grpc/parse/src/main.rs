@@ -1,7 +1,7 @@
 //! The parse service of the split baseline: lines of JSON to typed events.
 //!
-//! It prints the address it listens on as its first line, is ready when its health says so, and ends when its standard input
-//! does. A line that is not an event is dropped and counted.
+//! It prints the address it listens on as its first line, is ready when its health says so, and ends when its
+//! standard input does. A line that is not an event is dropped and counted.
 
 mod event;
 

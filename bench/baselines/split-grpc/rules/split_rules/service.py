@@ -19,9 +19,8 @@ from split_rules.rules import apply
 RULES = DESCRIPTOR.services_by_name["Rules"].full_name
 STAGE = DESCRIPTOR.services_by_name["Stage"].full_name
 THREADS = 4  # one for the stream; the rest answer health checks and reports meanwhile
-STREAM_WINDOW_BYTES = (
-    256 * 1024
-)  # what a client may send before the handler has read any: the bound on the leg
+# What a client may send before the handler has read any: the bound on the leg.
+STREAM_WINDOW_BYTES = 256 * 1024
 
 
 class Service:

@@ -1,9 +1,9 @@
 // Where this process's time goes.
 //
-// Node's HTTP/2 reads and writes inside the event loop, out of a stopwatch's reach. But the loop itself tells how long it was
-// busy and how long it slept, and these services move data in one direction only: what the loop is busy with beyond
-// the stage's own work and the codec is writing (ingest) or reading (sink). The sleep is waiting. The clock is read
-// per batch or chunk, never per event.
+// Node's HTTP/2 reads and writes inside the event loop, out of a stopwatch's reach. But the loop itself tells
+// how long it was busy and how long it slept, and these services move data in one direction only: what the loop
+// is busy with beyond the stage's own work and the codec is writing (ingest) or reading (sink). The sleep is
+// waiting. The clock is read per batch or chunk, never per event.
 
 import { performance } from "node:perf_hooks";
 import type { EventLoopUtilization } from "node:perf_hooks";

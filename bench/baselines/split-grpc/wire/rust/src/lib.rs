@@ -5,8 +5,9 @@
 //!           serialise_seconds                               write_seconds
 //! ```
 //!
-//! Everything is timed into one [`Ledger`] per process. What tonic, h2 and tokio do between the two measured edges shows as
-//! CPU time that no activity claims. The clock is read per message and per system call, never per event.
+//! Everything is timed into one [`Ledger`] per process. What tonic, h2 and tokio do between the two measured
+//! edges shows as CPU time that no activity claims. The clock is read per message and per system call, never
+//! per event.
 
 mod codec;
 mod ledger;
@@ -21,10 +22,10 @@ pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
 /// The same for a connection; one carries a single stream of events, so it never limits.
 ///
-/// It is large because h2 takes half of it as its budget for small frames and breaks the connection beyond that: a frame of
-/// fewer than 256 bytes, which is every message of one event, costs what it lacks. A full stream window of the smallest
-/// possible messages stays within the budget of 64 such windows.
-pub const CONNECTION_WINDOW_BYTES: u32 = 64 * STREAM_WINDOW_BYTES;
+/// It is large because h2 takes half of it as its budget for small frames and breaks the connection beyond
+/// that: a frame of fewer than 256 bytes, which is every message of one event, costs what it lacks. A full
+/// stream window of the smallest possible messages stays within the budget of 128 such windows.
+pub const CONNECTION_WINDOW_BYTES: u32 = 128 * STREAM_WINDOW_BYTES;
 
 /// The messages and services of `proto/split.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
