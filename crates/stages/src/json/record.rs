@@ -125,7 +125,7 @@ fn type_fault(name: &str, wanted: Type, found: &Found) -> Fault {
         Found::Bool(value) => format!("the bool `{value}`"),
         Found::Integer(value) => format!("the integer `{value}`"),
         Found::Unsigned(value) => format!("the integer `{value}`"),
-        Found::Float(value) => format!("the number `{value}`"),
+        Found::Float(value) => format!("the number `{value:?}`"),
         Found::Text(text) => format!("the string `{}`", shorten(text)),
         Found::Array => "an array".to_owned(),
         Found::Object => "an object".to_owned(),
