@@ -22,7 +22,7 @@ mod json;
 pub mod ndjson;
 mod project;
 mod selection;
-mod strings;
+pub mod strings;
 
 use std::sync::Arc;
 

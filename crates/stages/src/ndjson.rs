@@ -57,10 +57,12 @@ pub fn write_rows(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
 /// # Panics
 /// If `batch` has no such row.
 pub fn event(batch: &RecordBatch, row: usize) -> Map<String, Value> {
-    let fields = batch.schema_ref().fields().iter();
+    // A dictionary's codes are read at once: all of them, for each of many rows, would take for ever.
+    let event = batch.slice(row, 1);
+    let fields = event.schema_ref().fields().iter();
     fields
-        .zip(batch.columns())
-        .filter_map(|(field, array)| Some((field.name().clone(), Values::of(array)?.value(row))))
+        .zip(event.columns())
+        .filter_map(|(field, array)| Some((field.name().clone(), Values::of(array)?.value(0))))
         .collect()
 }
 

@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, StringArray};
 
 /// A column of strings, plain or dictionary-encoded with codes of any width.
-pub(crate) enum Strings<'a> {
+pub enum Strings<'a> {
     /// A string a row.
     Plain(&'a StringArray),
     /// The string of a row is the one at its code; a row without a code is null.
@@ -13,7 +13,7 @@ pub(crate) enum Strings<'a> {
 
 impl<'a> Strings<'a> {
     /// `None` if the column holds no strings.
-    pub(crate) fn of(array: &'a dyn Array) -> Option<Self> {
+    pub fn of(array: &'a dyn Array) -> Option<Self> {
         if let Some(plain) = array.as_string_opt() {
             return Some(Self::Plain(plain));
         }
@@ -31,7 +31,7 @@ impl<'a> Strings<'a> {
     }
 
     /// The string of a row, or `None` for null.
-    pub(crate) fn get(&self, row: usize) -> Option<&'a str> {
+    pub fn get(&self, row: usize) -> Option<&'a str> {
         match self {
             Self::Plain(strings) => strings.is_valid(row).then(|| strings.value(row)),
             Self::Coded(codes, strings) => codes[row].map(|code| strings.value(code as usize)),
