@@ -82,7 +82,7 @@ fn a_line_as_long_as_the_limit_is_an_event() {
 #[test]
 fn the_last_line_needs_no_newline_and_blank_lines_are_none() {
     let folder = Folder::new();
-    for input in [format!("{GOOD}"), format!("\n\r\n  \t\n{GOOD}\r\n\n"), format!("\u{feff}{GOOD}\n")] {
+    for input in [GOOD.to_owned(), format!("\n\r\n  \t\n{GOOD}\r\n\n"), format!("\u{feff}{GOOD}\n")] {
         folder.write("events.ndjson", &input);
         folder.run_events(&["--report", "report.json", "--set", "limits.dead_letters=0"]).succeeded();
         assert_eq!(folder.read("results.ndjson"), RESULT, "{input:?}");

@@ -1,5 +1,7 @@
 //! The command as its users run it: every test starts the real binary in a folder of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 mod bad_input;
 mod check;
 mod commands;
