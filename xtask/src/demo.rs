@@ -1,6 +1,8 @@
 //! `cargo xtask demo`: the first thing to see of the project.
 
-use anyhow::{Context, Result};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
 use modrun_report::{Align, Table, units};
 
 use crate::input::{self, Input};
@@ -43,7 +45,20 @@ pub(crate) fn verified_run(input: Input) -> Result<Report> {
     let expected =
         input.expected().with_context(|| format!("no results are known for {} events", input.events))?;
     let (output, report) = (input::scratch("results.ndjson")?, input::scratch("report.json")?);
-    let mut run = modrun::run(process::command(modrun::program(), &[]), input, &output, &report);
+    let mut run = modrun::run(process::command(modrun::program(), &[]), &input.path(), &output, &report);
     process::run(run.args(["--verify", &expected]))?;
     Report::read(&report)
+}
+
+/// Pipes `input` into the example without a file between them, and compares the results with the expected ones.
+pub(crate) fn verified_pipe(input: Input) -> Result<()> {
+    let expected =
+        input.expected().with_context(|| format!("no results are known for {} events", input.events))?;
+    let (output, report) = (input::scratch("results.ndjson")?, input::scratch("report.json")?);
+    let mut generate = input.generator("-").stdout(Stdio::piped()).spawn()?;
+    let events = generate.stdout.take().context("the generator's output was asked for")?;
+    let mut run = modrun::run(process::command(modrun::program(), &[]), "-", &output, &report);
+    process::run(run.args(["--verify", &expected]).stdin(events))?;
+    ensure!(generate.wait()?.success(), "`modrun gen` failed");
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -38,10 +39,18 @@ impl Input {
         let path = self.path();
         let folder = process::root().join("bench/data");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        process::run(&mut self.generator(&path))
+    }
+
+    /// `modrun gen` of these events into `output`.
+    pub(crate) fn generator(self, output: &str) -> Command {
         let events = self.events.to_string();
-        let mut generate =
-            process::command(modrun::program(), &["gen", "--events", &events, "--output", &path]);
-        process::run(if self.shuffled { generate.arg("--shuffle") } else { &mut generate })
+        let arguments = ["gen", "--events", &events, "--output", output];
+        let mut generate = process::command(modrun::program(), &arguments);
+        if self.shuffled {
+            generate.arg("--shuffle");
+        }
+        generate
     }
 
     /// Removes the file.

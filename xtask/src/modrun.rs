@@ -6,7 +6,6 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::input::Input;
 use crate::process;
 
 /// The example that everything here runs.
@@ -23,12 +22,12 @@ pub(crate) fn program() -> PathBuf {
     process::root().join(target).join("release/modrun")
 }
 
-/// `modrun run` of the example pipeline on `input`, writing to `output`; `command` is [`program`] and whatever
+/// `modrun run` of the example pipeline on the file `input`, writing to `output`; `command` is [`program`] and whatever
 /// wraps it.
-pub(crate) fn run(mut command: Command, input: Input, output: &Path, report: &Path) -> Command {
+pub(crate) fn run(mut command: Command, input: &str, output: &Path, report: &Path) -> Command {
     command
         .args(["run", PIPELINE, "--quiet"])
-        .args(["--set", &format!("stages.ingest.with.path={}", input.path())])
+        .args(["--set", &format!("stages.ingest.with.path={input}")])
         .args(["--set", &format!("stages.sink.with.path={}", output.display())])
         .arg("--report")
         .arg(report);

@@ -103,6 +103,9 @@ pub(crate) fn packages() -> Result<()> {
     process::run(process::command("apt-get", &install).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
+/// The database that the parse benchmark compares with, as pip names it.
+pub(crate) const DUCKDB: &str = "duckdb==2.0.0";
+
 /// Installs Python packages, given as pip names them, into the project's own `.venv` and gives its interpreter.
 pub(crate) fn python(packages: &[&str]) -> Result<PathBuf> {
     let python = process::root().join(".venv/bin/python");

@@ -11,12 +11,14 @@ use crate::{cmake, demo, modrun, process, setup, split};
 const STEPS: &[Step] = &[
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("packages", setup::packages),
+    ("styles of C++ and Python", styles),
     ("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("tests", || cargo(&["test", "--workspace"])),
     ("documentation", documentation),
     ("release build", modrun::build),
     ("golden run, 100k events", || demo::verified_run(Input::plain(100_000)).map(drop)),
     ("golden run, 1M events", || demo::verified_run(Input::plain(1_000_000)).map(drop)),
+    ("golden run, 10M events through a pipe", || demo::verified_pipe(Input::plain(10_000_000))),
     ("simdjson baseline", simdjson_baseline),
     ("monolith baseline", || cmake::test("bench/baselines/monolith-cpp")),
     ("split baseline", split::test),
@@ -34,6 +36,22 @@ fn cargo(arguments: &[&str]) -> Result<()> {
 fn documentation() -> Result<()> {
     let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
     process::run(process::command("cargo", &arguments).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// What the compilers do not look at; the languages with a package manager of their own bring their own checks.
+fn styles() -> Result<()> {
+    let python = setup::python(&["clang-format==23.1.5", setup::DUCKDB, "mypy==2.4.1", "ruff==0.17.6"])?;
+    let sources = process::output(&mut process::command("git", &["ls-files", "*.cpp", "*.hpp"]));
+    let sources = sources.context("`git ls-files` must run: it names the sources")?;
+    let sources: Vec<&str> = sources.lines().collect();
+    let clang_format = python.with_file_name("clang-format");
+    process::run(process::command(clang_format, &["--dry-run", "-Werror"]).args(sources))?;
+    for check in
+        [&["ruff", "format", "--check"][..], &["ruff", "check"], &["mypy", "--strict", "--no-error-summary"]]
+    {
+        process::run(process::command(&python, &["-m"]).args(check).arg("bench/baselines/duckdb"))?;
+    }
+    Ok(())
 }
 
 /// The baseline has to be right to be worth comparing with.

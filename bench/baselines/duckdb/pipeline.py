@@ -22,18 +22,18 @@ QUERY = """
 """
 
 
-def cpu_seconds():
+def cpu_seconds() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
-def line(key, count, total, average):
+def line(key: str, count: int, total: int, average: float) -> str:
     average = int(average) if average.is_integer() else average
     row = {"key": key, "count": count, "sum": int(total), "avg": average}
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def main(path, output, threads, report):
+def main(path: str, output: str, threads: str, report: str) -> None:
     wall, cpu = time.monotonic(), cpu_seconds()
     database = duckdb.connect()
     database.execute(f"SET threads = {int(threads)}")

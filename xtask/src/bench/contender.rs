@@ -56,7 +56,7 @@ impl Contender {
             Self::Modrun => modrun::build(),
             Self::ModrunAgain => Ok(()),
             Self::Simdjson | Self::SplitLines => cmake::build(SIMDJSON),
-            Self::Duckdb => setup::python(&["duckdb==2.0.0"]).map(drop),
+            Self::Duckdb => setup::python(&[setup::DUCKDB]).map(drop),
         }
     }
 
@@ -91,7 +91,7 @@ impl Contender {
         let (input, threads) = (job.input.path(), job.threads.to_string());
         let mut command = match self {
             Self::Modrun | Self::ModrunAgain => {
-                let mut run = modrun::run(on(modrun::program()), job.input, output, report);
+                let mut run = modrun::run(on(modrun::program()), &job.input.path(), output, report);
                 run.args(["--set", &format!("parallelism={threads}")]);
                 run
             }

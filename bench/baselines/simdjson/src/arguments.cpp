@@ -4,7 +4,7 @@
 #include <charconv>
 #include <stdexcept>
 
-Arguments::Arguments(int count, char **values, const std::vector<std::string> &known) {
+Arguments::Arguments(int count, char** values, const std::vector<std::string>& known) {
   for (int index = 1; index < count; index += 2) {
     const std::string option = values[index];
     if (std::find(known.begin(), known.end(), option) == known.end()) {
@@ -17,12 +17,12 @@ Arguments::Arguments(int count, char **values, const std::vector<std::string> &k
   }
 }
 
-std::optional<std::string> Arguments::get(const std::string &option) const {
+std::optional<std::string> Arguments::get(const std::string& option) const {
   const auto found = given_.find(option);
   return found == given_.end() ? std::nullopt : std::optional(found->second);
 }
 
-std::string Arguments::require(const std::string &option) const {
+std::string Arguments::require(const std::string& option) const {
   const auto value = get(option);
   if (!value) {
     throw std::runtime_error("`" + option + "` is missing");

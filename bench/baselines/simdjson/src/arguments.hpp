@@ -7,19 +7,20 @@
 #include <vector>
 
 class Arguments {
-public:
-  // Reads the command line. Throws std::runtime_error on an option that is not among `known` or lacks its value.
-  Arguments(int count, char **values, const std::vector<std::string> &known);
+ public:
+  // Reads the command line. Throws std::runtime_error on an option that is not among `known` or lacks its
+  // value.
+  Arguments(int count, char** values, const std::vector<std::string>& known);
 
   // The value of `option`, if it was given.
-  std::optional<std::string> get(const std::string &option) const;
+  std::optional<std::string> get(const std::string& option) const;
 
   // The value of `option`. Throws std::runtime_error if it was not given.
-  std::string require(const std::string &option) const;
+  std::string require(const std::string& option) const;
 
   // The value of `--threads`, 1 if it was not given. Throws std::runtime_error unless it is 1 to 1024.
   unsigned threads() const;
 
-private:
+ private:
   std::map<std::string, std::string> given_;
 };

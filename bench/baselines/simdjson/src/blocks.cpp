@@ -1,44 +1,46 @@
 #include "blocks.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <exception>
-#include <fcntl.h>
 #include <stdexcept>
-#include <sys/stat.h>
 #include <system_error>
 #include <thread>
-#include <unistd.h>
 
 namespace {
 
 constexpr std::size_t block_bytes = 512 * 1024;
 
-[[noreturn]] void fail(const std::string &what, const std::string &path) {
+[[noreturn]] void fail(const std::string& what, const std::string& path) {
   throw std::runtime_error("cannot " + what + " `" + path + "`: " + std::generic_category().message(errno));
 }
 
 // The first place at or after `offset` where a line begins.
-std::uint64_t line_begin(const File &file, std::uint64_t offset) {
+std::uint64_t line_begin(const File& file, std::uint64_t offset) {
   if (offset == 0) {
     return 0;
   }
   std::vector<char> bytes(64 * 1024);
   std::uint64_t at = offset - 1;
   while (const std::size_t size = file.read(bytes.data(), bytes.size(), at)) {
-    if (const void *newline = std::memchr(bytes.data(), '\n', size)) {
-      return at + (static_cast<const char *>(newline) - bytes.data()) + 1;
+    if (const void* newline = std::memchr(bytes.data(), '\n', size)) {
+      return at + (static_cast<const char*>(newline) - bytes.data()) + 1;
     }
     at += size;
   }
   return file.size();
 }
 
-} // namespace
+}  // namespace
 
-File::File(std::string path) : path_(std::move(path)), descriptor_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
-  struct stat status {};
+File::File(std::string path)
+    : path_(std::move(path)), descriptor_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+  struct stat status{};
   if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) {
     fail("open", path_);
   }
@@ -50,7 +52,7 @@ File::File(std::string path) : path_(std::move(path)), descriptor_(::open(path_.
 
 File::~File() { ::close(descriptor_); }
 
-std::size_t File::read(char *bytes, std::size_t size, std::uint64_t offset) const {
+std::size_t File::read(char* bytes, std::size_t size, std::uint64_t offset) const {
   std::size_t done = 0;
   while (done < size) {
     const ssize_t count = ::pread(descriptor_, bytes + done, size - done, static_cast<off_t>(offset + done));
@@ -66,7 +68,7 @@ std::size_t File::read(char *bytes, std::size_t size, std::uint64_t offset) cons
   return done;
 }
 
-std::vector<Part> split(const File &file, unsigned count) {
+std::vector<Part> split(const File& file, unsigned count) {
   std::vector<Part> parts;
   std::uint64_t begin = 0;
   for (unsigned index = 1; index <= count; ++index) {
@@ -77,7 +79,7 @@ std::vector<Part> split(const File &file, unsigned count) {
   return parts;
 }
 
-Blocks::Blocks(const File &file, Part part, std::size_t padding)
+Blocks::Blocks(const File& file, Part part, std::size_t padding)
     : file_(file), rest_(part), padding_(padding), buffer_(block_bytes + padding) {}
 
 bool Blocks::next() {
@@ -86,12 +88,13 @@ bool Blocks::next() {
   size_ = 0;
   while (rest_.begin < rest_.end) {
     const std::size_t room = buffer_.size() - padding_ - filled_;
-    const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(room, rest_.end - rest_.begin));
+    const std::size_t wanted =
+        static_cast<std::size_t>(std::min<std::uint64_t>(room, rest_.end - rest_.begin));
     const std::size_t count = file_.read(data() + filled_, wanted, rest_.begin);
     filled_ += count;
     rest_.begin = count < wanted ? rest_.end : rest_.begin + count;
-    if (const void *newline = ::memrchr(data(), '\n', filled_)) {
-      size_ = static_cast<std::size_t>(static_cast<const char *>(newline) - data()) + 1;
+    if (const void* newline = ::memrchr(data(), '\n', filled_)) {
+      size_ = static_cast<std::size_t>(static_cast<const char*>(newline) - data()) + 1;
       return true;
     }
     if (rest_.begin < rest_.end) {
@@ -102,7 +105,7 @@ bool Blocks::next() {
   return size_ > 0;
 }
 
-void for_each_part(const File &file, unsigned threads, const std::function<void(std::size_t, Part)> &work) {
+void for_each_part(const File& file, unsigned threads, const std::function<void(std::size_t, Part)>& work) {
   const std::vector<Part> parts = split(file, threads);
   std::vector<std::exception_ptr> failures(parts.size());
   const auto run = [&](std::size_t index) {
@@ -119,7 +122,7 @@ void for_each_part(const File &file, unsigned threads, const std::function<void(
     }
     run(0);
   }
-  for (const std::exception_ptr &failure : failures) {
+  for (const std::exception_ptr& failure : failures) {
     if (failure) {
       std::rethrow_exception(failure);
     }

@@ -1,14 +1,16 @@
-// The event pipeline by hand: read, parse ts, type, user and value with simdjson, drop, count and sum by type, write.
+// The event pipeline by hand: read, parse ts, type, user and value with simdjson, drop, count and sum by
+// type, write.
 //
 //   simdjson-pipeline --input FILE --output FILE|- [--threads N] [--report FILE.json]
 //
 // Every thread has a part of the file, a parser and totals of its own; totals are added up at the end.
+#include <simdjson.h>
+
 #include <chrono>
 #include <cstdio>
 #include <exception>
 #include <fstream>
 #include <iostream>
-#include <simdjson.h>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -31,7 +33,7 @@ struct Event {
 };
 
 // Reads the four fields in the order in which they usually stand: the fastest way, if they do.
-error_code read_in_order(ondemand::object &object, Event &event) {
+error_code read_in_order(ondemand::object& object, Event& event) {
   if (const auto error = object.find_field("ts").get_string().get(event.ts)) {
     return error;
   }
@@ -45,7 +47,7 @@ error_code read_in_order(ondemand::object &object, Event &event) {
 }
 
 // Reads the four fields in whatever order they stand.
-error_code read_in_any_order(ondemand::object &object, Event &event) {
+error_code read_in_any_order(ondemand::object& object, Event& event) {
   unsigned missing = 0b1111;
   for (auto field : object) {
     ondemand::raw_json_string key;
@@ -77,7 +79,7 @@ error_code read_in_any_order(ondemand::object &object, Event &event) {
   return NO_SUCH_FIELD;
 }
 
-error_code read_event(simdjson_result<ondemand::document_reference> document, Event &event) {
+error_code read_event(simdjson_result<ondemand::document_reference> document, Event& event) {
   ondemand::object object;
   if (const auto error = document.get_object().get(object)) {
     return error;
@@ -94,9 +96,9 @@ error_code read_event(simdjson_result<ondemand::document_reference> document, Ev
   throw std::runtime_error("event " + std::to_string(event) + " of a part: " + error_message(error));
 }
 
-void count_block(ondemand::parser &parser, Blocks &blocks, Totals &totals) {
+void count_block(ondemand::parser& parser, Blocks& blocks, Totals& totals) {
   ondemand::document_stream documents;
-  const auto *bytes = reinterpret_cast<const std::uint8_t *>(blocks.data());
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(blocks.data());
   if (const auto error = parser.iterate_many(bytes, blocks.size(), blocks.capacity()).get(documents)) {
     fail(error, totals.events());
   }
@@ -112,10 +114,10 @@ void count_block(ondemand::parser &parser, Blocks &blocks, Totals &totals) {
   }
 }
 
-Totals count_part(const File &file, Part part) {
+Totals count_part(const File& file, Part part) {
   ondemand::parser parser;
 #ifdef SIMDJSON_THREADS_ENABLED
-  parser.threaded = false; // a part already has its thread
+  parser.threaded = false;  // a part already has its thread
 #endif
   Blocks blocks(file, part, SIMDJSON_PADDING);
   Totals totals;
@@ -125,7 +127,7 @@ Totals count_part(const File &file, Part part) {
   return totals;
 }
 
-void write(const std::string &path, const std::string &text) {
+void write(const std::string& path, const std::string& text) {
   if (path == "-") {
     std::cout << text << std::flush;
     return;
@@ -136,35 +138,36 @@ void write(const std::string &path, const std::string &text) {
   }
 }
 
-void run(const Arguments &arguments) {
+void run(const Arguments& arguments) {
   const auto begin = Clock::now();
   const unsigned threads = arguments.threads();
   const File file(arguments.require("--input"));
   const std::string output = arguments.require("--output");
 
   std::vector<Totals> counted(threads);
-  for_each_part(file, threads, [&](std::size_t index, Part part) { counted[index] = count_part(file, part); });
+  for_each_part(file, threads,
+                [&](std::size_t index, Part part) { counted[index] = count_part(file, part); });
   Totals totals;
-  for (const Totals &part : counted) {
+  for (const Totals& part : counted) {
     totals.merge(part);
   }
   write(output, totals.lines());
 
   const std::chrono::duration<double> wall = Clock::now() - begin;
   if (const auto report = arguments.get("--report")) {
-    write(*report, "{\"events\":" + std::to_string(totals.events()) +
-                       ",\"filtered\":" + std::to_string(totals.filtered()) + ",\"threads\":" +
-                       std::to_string(threads) + ",\"wall_seconds\":" + std::to_string(wall.count()) + "}\n");
+    write(*report, "{\"events\":" + std::to_string(totals.events()) + ",\"filtered\":" +
+                       std::to_string(totals.filtered()) + ",\"threads\":" + std::to_string(threads) +
+                       ",\"wall_seconds\":" + std::to_string(wall.count()) + "}\n");
   }
 }
 
-} // namespace
+}  // namespace
 
-int main(int count, char **values) {
+int main(int count, char** values) {
   try {
     run(Arguments(count, values, {"--input", "--output", "--threads", "--report"}));
     return 0;
-  } catch (const std::exception &error) {
+  } catch (const std::exception& error) {
     std::cerr << "simdjson-pipeline: " << error.what() << '\n';
     return 1;
   }

@@ -1,4 +1,5 @@
-// Counts the lines of a file by finding their ends, and does nothing with them: the floor of any parser of lines.
+// Counts the lines of a file by finding their ends, and does nothing with them: the floor of any parser of
+// lines.
 //
 //   split-lines --input FILE [--threads N]
 #include <cstring>
@@ -11,17 +12,17 @@
 
 namespace {
 
-std::uint64_t count_lines(const char *bytes, const char *end) {
+std::uint64_t count_lines(const char* bytes, const char* end) {
   std::uint64_t lines = 0;
   while (bytes < end) {
-    const void *newline = std::memchr(bytes, '\n', static_cast<std::size_t>(end - bytes));
-    bytes = newline ? static_cast<const char *>(newline) + 1 : end;
+    const void* newline = std::memchr(bytes, '\n', static_cast<std::size_t>(end - bytes));
+    bytes = newline ? static_cast<const char*>(newline) + 1 : end;
     ++lines;
   }
   return lines;
 }
 
-void run(const Arguments &arguments) {
+void run(const Arguments& arguments) {
   const unsigned threads = arguments.threads();
   const File file(arguments.require("--input"));
   std::vector<std::uint64_t> lines(threads);
@@ -38,13 +39,13 @@ void run(const Arguments &arguments) {
   std::cout << "{\"lines\":" << total << "}\n";
 }
 
-} // namespace
+}  // namespace
 
-int main(int count, char **values) {
+int main(int count, char** values) {
   try {
     run(Arguments(count, values, {"--input", "--threads"}));
     return 0;
-  } catch (const std::exception &error) {
+  } catch (const std::exception& error) {
     std::cerr << "split-lines: " << error.what() << '\n';
     return 1;
   }

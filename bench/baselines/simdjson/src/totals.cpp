@@ -37,10 +37,11 @@ std::string shortest(double number) {
   return {digits.begin(), end};
 }
 
-} // namespace
+}  // namespace
 
 void Totals::add(std::string_view key, std::int64_t count, std::int64_t sum) {
-  auto total = std::find_if(totals_.begin(), totals_.end(), [&](const Total &total) { return total.key == key; });
+  auto total =
+      std::find_if(totals_.begin(), totals_.end(), [&](const Total& total) { return total.key == key; });
   if (total == totals_.end()) {
     total = totals_.insert(total, Total{std::string(key)});
   }
@@ -50,19 +51,19 @@ void Totals::add(std::string_view key, std::int64_t count, std::int64_t sum) {
   }
 }
 
-void Totals::merge(const Totals &other) {
+void Totals::merge(const Totals& other) {
   events_ += other.events_;
   filtered_ += other.filtered_;
-  for (const Total &total : other.totals_) {
+  for (const Total& total : other.totals_) {
     add(total.key, total.count, total.sum);
   }
 }
 
 std::string Totals::lines() const {
   std::vector<Total> sorted = totals_;
-  std::sort(sorted.begin(), sorted.end(), [](const Total &a, const Total &b) { return a.key < b.key; });
+  std::sort(sorted.begin(), sorted.end(), [](const Total& a, const Total& b) { return a.key < b.key; });
   std::string lines;
-  for (const Total &total : sorted) {
+  for (const Total& total : sorted) {
     const double average = static_cast<double>(total.sum) / static_cast<double>(total.count);
     lines += "{\"key\":" + quoted(total.key) + ",\"count\":" + std::to_string(total.count) +
              ",\"sum\":" + std::to_string(total.sum) + ",\"avg\":" + shortest(average) + "}\n";

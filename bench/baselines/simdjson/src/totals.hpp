@@ -13,7 +13,7 @@ struct Total {
 };
 
 class Totals {
-public:
+ public:
   // Counts one event: drops views and values below 10, adds the others to their type's total. Throws
   // std::runtime_error if a sum leaves 64 bits.
   void add(std::string_view type, std::int64_t value) {
@@ -26,7 +26,7 @@ public:
   }
 
   // Adds what another thread counted.
-  void merge(const Totals &other);
+  void merge(const Totals& other);
 
   // The totals as lines of JSON, sorted by key.
   std::string lines() const;
@@ -34,7 +34,7 @@ public:
   std::uint64_t events() const { return events_; }
   std::uint64_t filtered() const { return filtered_; }
 
-private:
+ private:
   void add(std::string_view key, std::int64_t count, std::int64_t sum);
 
   // There are few types: a scan is faster than a hash.
