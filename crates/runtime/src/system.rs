@@ -23,7 +23,16 @@ pub(crate) fn usage() -> (CpuSeconds, u64) {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Default::default() };
     let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 * 1e-6;
     let cpu = CpuSeconds { user: seconds(usage.user_time()), system: seconds(usage.system_time()) };
-    (cpu, usage.max_rss() as u64 * 1024)
+    (cpu, peak_rss_bytes().unwrap_or(usage.max_rss() as u64 * 1024))
+}
+
+/// The largest resident memory of this program. `getrusage` would also count what the process held before it became
+/// this program: the memory of whoever started it.
+fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 #[derive(Debug)]

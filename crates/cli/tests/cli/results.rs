@@ -180,3 +180,26 @@ fn standard_input_and_output_are_a_dash() {
     command.stdin(std::fs::File::open(EVENT_PIPELINE).unwrap());
     Running::start(command).end().failed(2, &["cannot both come from standard input"]);
 }
+
+#[test]
+fn the_memory_in_the_report_is_that_of_the_run() {
+    const HELD: usize = 256 << 20;
+    let folder = Folder::with_events(&["--events", "1000"]);
+    // What this process holds is no memory of the one that it starts.
+    let held = std::hint::black_box(vec![1u8; HELD]);
+    folder.run_events(&["--report", "report.json"]).succeeded();
+    drop(held);
+    let peak = folder.json("report.json")["peak_rss_bytes"].as_u64().unwrap();
+    assert!((1 << 20..64 << 20).contains(&peak), "{peak} bytes");
+}
+
+#[test]
+fn the_example_with_optional_and_computed_columns_gives_what_it_says() {
+    const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/sensor-readings");
+    let folder = Folder::new();
+    for file in ["pipeline.yaml", "readings.ndjson", "expected.ndjson"] {
+        std::fs::copy(std::path::Path::new(EXAMPLE).join(file), folder.path(file)).unwrap();
+    }
+    let ended = folder.run(&["run", "pipeline.yaml", "--verify", "expected.ndjson"]).succeeded();
+    assert!(ended.stderr.contains("dead letters  1  devices.dead-letters.ndjson"), "{}", ended.stderr);
+}
