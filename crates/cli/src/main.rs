@@ -18,6 +18,7 @@
 mod check;
 mod explain;
 mod failure;
+mod files;
 mod r#gen;
 mod pipeline;
 mod progress;

@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
-use modrun_plan::{Plan, PlannedStage, load};
-use serde_json::Value;
+use modrun_plan::{Plan, load};
 
 use crate::failure::Failure;
+use crate::files;
 
 /// More than any pipeline file has; a plan says itself what is too long.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
@@ -32,7 +32,7 @@ impl Pipeline {
         let text = self.text(from_stdin).with_context(|| format!("cannot read the pipeline `{name}`"));
         let text = text.map_err(Failure::Arguments)?;
         let plan = load(&name, &text, &self.overrides, &modrun_stages::builtin())?;
-        if from_stdin && plan.stages.first().is_some_and(|source| names(source).contains(&"-")) {
+        if from_stdin && plan.stages.first().is_some_and(|source| files::named(source).contains(&"-")) {
             let error = anyhow!("the pipeline and its events cannot both come from standard input");
             return Err(Failure::Arguments(error));
         }
@@ -45,14 +45,5 @@ impl Pipeline {
             if from_stdin { Box::new(io::stdin()) } else { Box::new(File::open(&self.path)?) };
         from.take(TEXT_BYTES_MAX).read_to_string(&mut text)?;
         Ok(text)
-    }
-}
-
-/// The files that a stage is configured with.
-pub(crate) fn names(stage: &PlannedStage) -> Vec<&str> {
-    match stage.with.get("path") {
-        Some(Value::String(path)) => vec![path],
-        Some(Value::Array(paths)) => paths.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
     }
 }

@@ -50,8 +50,8 @@ impl Progress {
             Output::Nothing => {}
             Output::Bar(bar) => {
                 let bar = bar.get_or_insert_with(|| figures.bar());
-                bar.set_position(figures.bytes_read);
                 bar.set_message(figures.text());
+                bar.set_position(figures.bytes_read);
             }
             Output::Lines(last) if last.elapsed() >= LINE_EVERY => {
                 *last = Instant::now();

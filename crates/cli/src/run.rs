@@ -10,7 +10,7 @@ use modrun_runtime::{Live, Options, Outcome, system};
 
 use crate::failure::Failure;
 use crate::signals::Signals;
-use crate::{pipeline, show, watch};
+use crate::{files, pipeline, show, watch};
 
 /// Run a pipeline
 ///
@@ -38,14 +38,19 @@ pub(crate) struct Args {
 /// Runs the pipeline and shows how it went.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let plan = args.pipeline.plan()?;
-    let signals = Signals::register().context("cannot listen for signals")?;
-    let results = plan.stages.last().and_then(|sink| pipeline::names(sink).first().map(PathBuf::from));
-    let live = Arc::new(Live::default());
     let env = system::env();
+    let results = plan.stages.last().and_then(|sink| files::named(sink).first().map(PathBuf::from));
+    let dead_letters = args.dead_letters.unwrap_or_else(|| modrun_runtime::beside_results(&plan));
+    let written = [results.as_deref(), Some(&dead_letters), args.report.as_deref()];
+    let written: Vec<&Path> = written.into_iter().flatten().collect();
+    files::check(&plan.stages.first().map(files::named).unwrap_or_default(), &written, &env)?;
+
+    let signals = Signals::register().context("cannot listen for signals")?;
+    let live = Arc::new(Live::default());
     let options = Options {
         env: env.clone(),
         live: live.clone(),
-        dead_letters: args.dead_letters,
+        dead_letters: Some(dead_letters),
         expected: args.verify.clone(),
     };
     let watched = watch::Watch { live: &live, signals: &signals, quiet: args.quiet };

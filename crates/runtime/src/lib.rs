@@ -142,7 +142,7 @@ fn run_loops(loops: Vec<Worker>) -> Result<Vec<Finished>> {
 }
 
 /// The dead-letter file of results in a file, or of a pipeline that writes none.
-fn beside_results(plan: &Plan) -> PathBuf {
+pub fn beside_results(plan: &Plan) -> PathBuf {
     let results = plan.stages.last().and_then(|sink| sink.with.get("path")?.as_str());
     match results {
         Some(path) if path != "-" && !path.starts_with("/dev/") => {

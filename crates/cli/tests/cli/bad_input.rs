@@ -222,3 +222,25 @@ fn a_device_is_written_and_not_replaced() {
     running.end().succeeded();
     assert_eq!(results, RESULT);
 }
+
+#[test]
+fn a_file_is_not_both_read_and_written() {
+    let folder = Folder::new();
+    folder.write("events.ndjson", GOOD).write("results.ndjson", "older\n");
+    folder.write("results.dead-letters.ndjson", "{}\n");
+    let sink = "stages.sink.with.path=";
+    for (args, part) in [
+        (&["--set", &format!("{sink}./events.ndjson")][..], "`./events.ndjson` would be read and replaced"),
+        (&["--set", "stages.ingest.with.path=*.ndjson"], "`results.ndjson` would be read and replaced"),
+        (&["--report", "events.ndjson"], "`events.ndjson` would be read and replaced"),
+        (&["--set", "stages.ingest.with.path=results.dead-letters.ndjson"], "would be read and replaced"),
+        (&["--report", "results.ndjson"], "`results.ndjson` would be written twice"),
+    ] {
+        folder.run_events(args).failed(2, &[part]);
+    }
+    assert_eq!(
+        (folder.read("events.ndjson").as_str(), folder.read("results.ndjson").as_str()),
+        (GOOD, "older\n")
+    );
+    folder.run_events(&["--set", &format!("{sink}/dev/null"), "--report", "/dev/null"]).succeeded();
+}
