@@ -161,13 +161,23 @@ fn hex4(text: &[u8], at: usize) -> Option<u32> {
 /// Reads an integer of at most 18 digits; gives it and the position after it.
 #[inline(always)]
 pub(super) fn integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
-    let w = word(text, at)?;
-    let (digits, count) = leading_digits(w);
-    if count.wrapping_sub(1) < 7 && (w as u8 != b'0' || count == 1) {
+    let first = word(text, at)?;
+    let (digits, count) = leading_digits(first);
+    let leading_zero = first as u8 == b'0' && count > 1;
+    if count.wrapping_sub(1) < 7 && !leading_zero {
         return Some((eight_digits(digits << (64 - 8 * count)) as i64, at + count));
+    }
+    let (more, count_of_more) = leading_digits(word(text, at + 8)?);
+    if count == 8 && count_of_more < 8 && !leading_zero {
+        // In two steps, as a word cannot be shifted out whole.
+        let low = eight_digits(more << 8 << (56 - 8 * count_of_more));
+        let value = eight_digits(digits) * POWERS_OF_TEN[count_of_more] + low;
+        return Some((value as i64, at + 8 + count_of_more));
     }
     odd_integer(text, at)
 }
+
+const POWERS_OF_TEN: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
 /// Checks a number of any kind; gives the position after it.
 #[inline(always)]
@@ -195,7 +205,7 @@ fn eight_digits(digits: u64) -> u64 {
     low.wrapping_add(high) >> 32
 }
 
-/// An integer that is negative or long.
+/// An integer that is negative, long or none.
 #[inline(never)]
 fn odd_integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
     let negative = text[at] == b'-';
