@@ -17,11 +17,13 @@ use modrun_plan::{Plan, Spec};
 use modrun_runtime::{Options, Outcome, run};
 use serde_json::{Value, json};
 
+type Process = dyn Fn(&RecordBatch) -> Result<()> + Send + Sync;
+
 /// A transform whose code is the test's own.
 #[derive(Clone)]
 struct Custom {
     concurrency: Concurrency,
-    process: Arc<dyn Fn(&RecordBatch) -> Result<()> + Send + Sync>,
+    process: Arc<Process>,
 }
 
 impl Kind for Custom {
