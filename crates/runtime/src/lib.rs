@@ -28,7 +28,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use modrun_core::env::{Env, partial_path};
+use modrun_core::env::Env;
 use modrun_core::{CpuSeconds, Error, Result, RunReport, Written};
 use modrun_plan::Plan;
 use modrun_worker::{Finished, Worker, is_consequence};
@@ -106,7 +106,7 @@ pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
 
     let mut dead_letters = lock(&dead_letters);
     dead_letters.prepare()?;
-    let interrupted = live.stop.load(Ordering::Relaxed);
+    let interrupted = live.cut_short.load(Ordering::Relaxed);
     let dead_letters = if interrupted {
         dead_letters.partial()
     } else {
@@ -150,11 +150,6 @@ pub fn beside_results(plan: &Plan) -> PathBuf {
         }
         _ => PathBuf::from(format!("{}.dead-letters.ndjson", plan.pipeline)),
     }
-}
-
-/// The name that the results of an interrupted run have.
-pub fn partial_name(path: &Path) -> PathBuf {
-    partial_path(path)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

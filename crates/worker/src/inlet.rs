@@ -27,6 +27,8 @@ pub struct Live {
     pub bytes_total: AtomicU64,
     /// Set to end the input early; what was read is still carried to the end.
     pub stop: AtomicBool,
+    /// Whether that left some of the input unread.
+    pub cut_short: AtomicBool,
 }
 
 /// A source that several workers take their batches from.
@@ -63,7 +65,11 @@ impl SharedSource {
     fn next(&self, env: &Env, ledger: &mut Ledger) -> Result<Incoming> {
         // A worker that fails ends the run; what it may have left half done is not used.
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if turn.ended || self.live.stop.load(Ordering::Relaxed) {
+        if !turn.ended && self.live.stop.load(Ordering::Relaxed) {
+            turn.ended = true;
+            self.live.cut_short.store(true, Ordering::Relaxed);
+        }
+        if turn.ended {
             return Ok(Incoming::End(turn.take_seq()));
         }
         ledger.enter(0, Activity::Process);
