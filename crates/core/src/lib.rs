@@ -40,7 +40,7 @@ pub use report::{ActivitySeconds, CpuSeconds, Events, RunReport, StageReport};
 pub use size::Size;
 pub use stage::{
     Bound, Columns, Concurrency, Description, Kind, Limits, Open, OpenContext, Opener, Output, Polled,
-    Progress, Role, Sink, Source, Transform,
+    Progress, Role, Sink, Source, Transform, read_config,
 };
 pub use types::{Type, raw_schema};
 pub use written::Written;

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::env::Env;
-use crate::{DeadLetter, Problem, Result, State, Written};
+use crate::{Code, DeadLetter, Problem, Result, State, Written};
 
 /// What a source had to give.
 #[derive(Debug)]
@@ -161,6 +163,18 @@ pub struct Description {
     pub about: String,
     /// JSON Schema of its `with:`, derived from the Rust type.
     pub config: schemars::Schema,
+}
+
+impl Description {
+    /// Describes a kind whose configuration is read as a `C`.
+    pub fn of<C: JsonSchema>(word: &str, role: Role, about: &str) -> Self {
+        Self { word: word.to_owned(), role, about: about.to_owned(), config: schemars::schema_for!(C) }
+    }
+}
+
+/// Reads a configuration that fits the schema of `C`, or reports what the schema cannot express.
+pub fn read_config<C: DeserializeOwned>(config: &Value) -> Result<C, Vec<Problem>> {
+    C::deserialize(config).map_err(|error| vec![Problem::new(Code::WRONG_VALUE, error.to_string())])
 }
 
 /// A kind of stage: checks a configuration and opens instances of it.

@@ -20,6 +20,7 @@ use arrow_schema::SchemaRef;
 use modrun_core::env::{Artifact, Env};
 use modrun_core::{
     Bound, Code, Columns, Concurrency, Description, Error, Kind, Open, Problem, Result, Role, Sink, Written,
+    read_config,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,17 +42,11 @@ pub(crate) struct FileSink;
 
 impl Kind for FileSink {
     fn describe(&self) -> Description {
-        Description {
-            word: "file".into(),
-            role: Role::Sink,
-            about: "writes one JSON object a line".into(),
-            config: schemars::schema_for!(Config),
-        }
+        Description::of::<Config>("file", Role::Sink, "writes one JSON object a line")
     }
 
     fn bind(&self, config: &Value, _: Option<&SchemaRef>, _: &Columns) -> Result<Bound, Vec<Problem>> {
-        let Config { path } = serde_json::from_value(config.clone())
-            .map_err(|error| vec![Problem::new(Code::WRONG_VALUE, error.to_string())])?;
+        let Config { path } = read_config(config)?;
         if path.as_os_str().is_empty() {
             return Err(vec![Problem::new(Code::WRONG_VALUE, "`path` names no file").at("path")]);
         }

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use modrun_core::env::{Env, Input};
 use modrun_core::{
     Bound, Code, Columns, Concurrency, Description, Error, Kind, Open, OpenContext, Polled, Problem,
-    Progress, Result, Role, Size, Source, raw_schema,
+    Progress, Result, Role, Size, Source, raw_schema, read_config,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -65,17 +65,11 @@ pub(crate) struct FileSource;
 
 impl Kind for FileSource {
     fn describe(&self) -> Description {
-        Description {
-            word: "file".into(),
-            role: Role::Source,
-            about: "reads files in blocks of whole lines".into(),
-            config: schemars::schema_for!(Config),
-        }
+        Description::of::<Config>("file", Role::Source, "reads files in blocks of whole lines")
     }
 
     fn bind(&self, config: &Value, _: Option<&SchemaRef>, _: &Columns) -> Result<Bound, Vec<Problem>> {
-        let config: Config = serde_json::from_value(config.clone())
-            .map_err(|error| vec![Problem::new(Code::WRONG_VALUE, error.to_string())])?;
+        let config: Config = read_config(config)?;
         let paths = match config.path {
             Paths::One(path) => vec![path],
             Paths::Several(paths) => paths,

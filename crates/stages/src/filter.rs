@@ -12,7 +12,7 @@ use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use modrun_core::{
     Bound, Code, Columns, Concurrency, Description, Kind, Open, Output, Problem, Result, Role, Transform,
-    Type,
+    Type, read_config,
 };
 use serde_json::Value;
 
@@ -34,12 +34,11 @@ pub(crate) struct Filter;
 
 impl Kind for Filter {
     fn describe(&self) -> Description {
-        Description {
-            word: "filter".into(),
-            role: Role::Transform,
-            about: "keeps the events for which an expression is true".into(),
-            config: schemars::schema_for!(Config),
-        }
+        Description::of::<Config>(
+            "filter",
+            Role::Transform,
+            "keeps the events for which an expression is true",
+        )
     }
 
     fn bind(
@@ -48,8 +47,7 @@ impl Kind for Filter {
         input: Option<&SchemaRef>,
         wanted: &Columns,
     ) -> Result<Bound, Vec<Problem>> {
-        let Config { rule } = serde_json::from_value(config.clone())
-            .map_err(|error| vec![Problem::new(Code::WRONG_VALUE, error.to_string())])?;
+        let Config { rule } = read_config(config)?;
         let input = input.cloned().unwrap_or_else(|| Arc::new(Schema::empty()));
         let at_rule = |problem: Problem| problem.at("where");
         let bound = Expression::parse(&rule)

@@ -13,6 +13,7 @@
 //! workers or the size of batches.
 
 mod aggregate;
+mod column;
 pub mod expression;
 mod file_sink;
 mod file_source;

@@ -8,18 +8,14 @@
 //!
 //! Neighbours: the `file` sink writes with [`write_rows`], dead letters carry [`event`].
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{
-    Array, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
-};
+use arrow_array::{Array, RecordBatch};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use modrun_core::value::{number, timestamp};
-use modrun_core::{Error, Result, Type};
+use modrun_core::{Error, Result};
 use serde_json::{Map, Value};
 
-use crate::strings::Strings;
+use crate::column::Column;
 
 /// Appends every row of `batch` as one line of JSON.
 ///
@@ -29,7 +25,7 @@ use crate::strings::Strings;
 pub fn write_rows(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
     let mut columns = Vec::with_capacity(batch.num_columns());
     for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        let values = Values::of(array).ok_or_else(|| {
+        let values = Column::of(array).ok_or_else(|| {
             Error::stage(format!(
                 "column `{}` has the type `{}`, which is no link type",
                 field.name(),
@@ -62,7 +58,7 @@ pub fn event(batch: &RecordBatch, row: usize) -> Map<String, Value> {
     let fields = event.schema_ref().fields().iter();
     fields
         .zip(event.columns())
-        .filter_map(|(field, array)| Some((field.name().clone(), Values::of(array)?.value(0))))
+        .filter_map(|(field, array)| Some((field.name().clone(), Column::of(array)?.value(0))))
         .collect()
 }
 
@@ -104,28 +100,8 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// A column as its link type, taken from the batch once.
-enum Values<'a> {
-    Bool(&'a BooleanArray),
-    Int64(&'a Int64Array),
-    Float64(&'a Float64Array),
-    String(Strings<'a>),
-    Binary(&'a BinaryArray),
-    Timestamp(&'a TimestampMicrosecondArray),
-}
-
-impl<'a> Values<'a> {
-    fn of(array: &'a dyn Array) -> Option<Self> {
-        Some(match Type::from_arrow(array.data_type())? {
-            Type::Bool => Self::Bool(array.as_boolean()),
-            Type::Int64 => Self::Int64(array.as_primitive::<Int64Type>()),
-            Type::Float64 => Self::Float64(array.as_primitive::<Float64Type>()),
-            Type::String => Self::String(Strings::of(array)?),
-            Type::Binary => Self::Binary(array.as_binary()),
-            Type::Timestamp => Self::Timestamp(array.as_primitive::<TimestampMicrosecondType>()),
-        })
-    }
-
+impl Column<'_> {
+    /// Appends the value of a row as JSON.
     fn write(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Self::Bool(array) if array.is_valid(row) => {
@@ -144,6 +120,7 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// The value of a row as JSON.
     fn value(&self, row: usize) -> Value {
         match self {
             Self::Bool(array) => array.is_valid(row).then(|| array.value(row)).into(),
@@ -174,7 +151,10 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::types::{Int8Type, UInt32Type};
-    use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray, UInt32Array, new_null_array};
+    use arrow_array::{
+        ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array,
+        StringArray, TimestampMicrosecondArray, UInt32Array, new_null_array,
+    };
     use arrow_schema::DataType;
     use proptest::prelude::*;
 

@@ -14,7 +14,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use indexmap::IndexMap;
 use modrun_core::{
     Bound, Code, Columns, Concurrency, Description, Kind, Open, Output, Problem, Result, Role, Segment,
-    Transform,
+    Transform, read_config,
 };
 use serde_json::Value;
 
@@ -45,12 +45,7 @@ pub(crate) struct Project;
 
 impl Kind for Project {
     fn describe(&self) -> Description {
-        Description {
-            word: "project".into(),
-            role: Role::Transform,
-            about: "picks, renames and computes columns".into(),
-            config: schemars::schema_for!(Config),
-        }
+        Description::of::<Config>("project", Role::Transform, "picks, renames and computes columns")
     }
 
     fn bind(
@@ -59,8 +54,7 @@ impl Kind for Project {
         input: Option<&SchemaRef>,
         wanted: &Columns,
     ) -> Result<Bound, Vec<Problem>> {
-        let config: Config = serde_json::from_value(config.clone())
-            .map_err(|error| vec![Problem::new(Code::WRONG_VALUE, error.to_string())])?;
+        let config: Config = read_config(config)?;
         let input = input.cloned().unwrap_or_else(|| Arc::new(Schema::empty()));
         let mut columns = config.columns.bind(&input)?;
         for column in &mut columns {

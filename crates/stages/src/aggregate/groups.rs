@@ -14,8 +14,9 @@ use arrow_buffer::ArrowNativeType;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use modrun_core::{Result, Type};
 
-use super::key::{self, KeyColumn};
+use super::key;
 use super::mistyped;
+use crate::column::Column;
 
 /// All keys so far.
 pub(super) struct Groups {
@@ -78,12 +79,12 @@ impl Groups {
     fn look_up(&mut self, columns: &[ArrayRef], rows: usize, ids: &mut Vec<u32>) -> Result<()> {
         let typed = columns.iter().zip(&self.types);
         let columns = typed
-            .map(|(column, key_type)| KeyColumn::of(column, *key_type).ok_or_else(mistyped))
+            .map(|(column, key_type)| Column::of_type(column, *key_type).ok_or_else(mistyped))
             .collect::<Result<Vec<_>>>()?;
         let mut key = Vec::new();
         for row in 0..rows {
             key.clear();
-            columns.iter().for_each(|column| column.write(row, &mut key));
+            columns.iter().for_each(|column| column.write_key(row, &mut key));
             ids.push(self.keys.group(&key));
         }
         Ok(())

@@ -7,41 +7,15 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, TimestampMicrosecondArray,
-};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, TimestampMicrosecondArray};
 use modrun_core::Type;
 
-use crate::strings::Strings;
+use crate::column::Column;
 
-/// A key column of a batch.
-pub(super) enum KeyColumn<'a> {
-    Bool(&'a BooleanArray),
-    Int64(&'a Int64Array),
-    Float64(&'a Float64Array),
-    String(Strings<'a>),
-    Binary(&'a BinaryArray),
-    Timestamp(&'a TimestampMicrosecondArray),
-}
-
-impl<'a> KeyColumn<'a> {
-    /// `None` if the column is not of that type.
-    pub(super) fn of(array: &'a dyn Array, key_type: Type) -> Option<Self> {
-        Some(match key_type {
-            Type::Bool => Self::Bool(array.as_boolean_opt()?),
-            Type::Int64 => Self::Int64(array.as_primitive_opt::<Int64Type>()?),
-            Type::Float64 => Self::Float64(array.as_primitive_opt::<Float64Type>()?),
-            Type::String => Self::String(Strings::of(array)?),
-            Type::Binary => Self::Binary(array.as_binary_opt()?),
-            Type::Timestamp => Self::Timestamp(array.as_primitive_opt::<TimestampMicrosecondType>()?),
-        })
-    }
-
-    /// Appends the value of a row.
+impl Column<'_> {
+    /// Appends the value of a row to a key.
     #[inline]
-    pub(super) fn write(&self, row: usize, key: &mut Vec<u8>) {
+    pub(super) fn write_key(&self, row: usize, key: &mut Vec<u8>) {
         match self {
             Self::Bool(array) if array.is_valid(row) => {
                 key.extend_from_slice(&[VALUE, u8::from(array.value(row))])

@@ -35,7 +35,7 @@ use arrow_schema::{ArrowError, Schema, SchemaRef};
 use indexmap::IndexMap;
 use modrun_core::{
     Bound, Code, Columns, Concurrency, Description, Error, Kind, Open, Output, Problem, Result, Role, State,
-    Transform,
+    Transform, read_config,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -84,17 +84,11 @@ pub(crate) struct Aggregate;
 
 impl Kind for Aggregate {
     fn describe(&self) -> Description {
-        Description {
-            word: "aggregate".into(),
-            role: Role::Transform,
-            about: "groups rows and counts, sums, averages them".into(),
-            config: schemars::schema_for!(Config),
-        }
+        Description::of::<Config>("aggregate", Role::Transform, "groups rows and counts, sums, averages them")
     }
 
     fn bind(&self, config: &Value, input: Option<&SchemaRef>, _: &Columns) -> Result<Bound, Vec<Problem>> {
-        let config: Config = serde_json::from_value(config.clone())
-            .map_err(|error| vec![Problem::new(Code::WRONG_VALUE, error.to_string())])?;
+        let config: Config = read_config(config)?;
         let input = input.cloned().unwrap_or_else(|| Arc::new(Schema::empty()));
         let layout = Arc::new(Layout::new(&config, &input)?);
         Ok(Bound {

@@ -28,7 +28,7 @@ use arrow_schema::{Field as ArrowField, Schema, SchemaRef};
 use indexmap::IndexMap;
 use modrun_core::{
     Bound, Code, Columns as Wanted, Concurrency, DeadLetter, Description, Error, Kind, Open, Origin, Output,
-    Payload, Problem, Result, Role, Transform, Type, raw_schema,
+    Payload, Problem, Result, Role, Transform, Type, raw_schema, read_config,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -107,12 +107,7 @@ pub(crate) struct Json;
 
 impl Kind for Json {
     fn describe(&self) -> Description {
-        Description {
-            word: "json".into(),
-            role: Role::Transform,
-            about: "parses lines of JSON into declared columns".into(),
-            config: schemars::schema_for!(Config),
-        }
+        Description::of::<Config>("json", Role::Transform, "parses lines of JSON into declared columns")
     }
 
     fn bind(
@@ -121,8 +116,7 @@ impl Kind for Json {
         input: Option<&SchemaRef>,
         wanted: &Wanted,
     ) -> Result<Bound, Vec<Problem>> {
-        let config: Config = serde_json::from_value(config.clone())
-            .map_err(|error| vec![Problem::new(Code::WRONG_VALUE, error.to_string())])?;
+        let config: Config = read_config(config)?;
         let text = raw_schema();
         let given = input.and_then(|schema| schema.field_with_name("text").ok());
         if given.map(|field| field.data_type())
