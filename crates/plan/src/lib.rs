@@ -2,7 +2,7 @@
 //!
 //! What it is: [`load`] reads a pipeline file and the overrides of the command line into a [`Spec`], checks it
 //! against the kinds of stages there are and binds it into a [`Plan`]; [`Plan::from_spec`] does the same for a
-//! [`Spec`] made in code. [`json_schema`] is the schema of the file for editors, [`explain`] the page of an error.
+//! [`Spec`] made in code. [`json_schema`] is the schema of the file for editors, [`explain()`] the page of an error.
 //!
 //! Guarantees: a [`Plan`] is one chain from a source to a sink whose configurations fit their columns, so later
 //! code never checks again. All problems are reported at once, each with a code. The JSON Schema that editors get
