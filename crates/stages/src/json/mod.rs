@@ -196,16 +196,15 @@ impl Parser {
         };
         match read {
             Ok(()) => self.fast.learn(whole),
-            Err(fault) => out.dead_letter(DeadLetter {
-                reason: fault.reason,
-                cause: fault.cause,
-                origin: Some(start.line(at, line)),
-                payload: Payload::Raw {
-                    bytes: text[..if too_long { text.len().min(KEPT_OF_LONG_LINE) } else { text.len() }]
-                        .to_vec(),
-                    truncated: too_long,
-                },
-            }),
+            Err(fault) => {
+                let kept = if too_long { text.len().min(KEPT_OF_LONG_LINE) } else { text.len() };
+                out.dead_letter(DeadLetter {
+                    reason: fault.reason,
+                    cause: fault.cause,
+                    origin: Some(start.line(at, line)),
+                    payload: Payload::Raw { bytes: text[..kept].to_vec(), truncated: too_long },
+                });
+            }
         }
         true
     }

@@ -142,13 +142,14 @@ fn unicode_escape(text: &[u8], at: usize) -> Option<(char, usize)> {
     if !(0xd800..0xe000).contains(&first) {
         return Some((char::from_u32(first)?, at + 4));
     }
-    if first >= 0xdc00 || !text.get(at + 4..)?.starts_with(b"\\u") {
+    if !text.get(at + 4..)?.starts_with(b"\\u") {
         return None;
     }
     let second = hex4(text, at + 6)?;
     if !(0xdc00..0xe000).contains(&second) {
         return None;
     }
+    // A second half in the first place makes a number beyond the last character.
     Some((char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))?, at + 10))
 }
 

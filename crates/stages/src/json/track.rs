@@ -134,11 +134,9 @@ impl Track {
         if tail + 1 != end || layer.stops.len() > STOPS_MAX {
             return None;
         }
-        let missing = || fields.iter().zip(places).zip(&layer.seen).filter(|(_, seen)| !**seen);
-        if missing().any(|((field, _), _)| !field.optional) {
-            return None;
-        }
-        let absent = missing().filter_map(|((_, place), _)| *place).collect();
+        // The line was accepted, so the fields that it leaves out are optional ones.
+        let unseen = places.iter().zip(&layer.seen).filter(|(_, seen)| !**seen);
+        let absent = unseen.filter_map(|(place, _)| *place).collect();
         Some(Self { close: Literal::new(&padded[layer.from..end]), stops: layer.stops, absent })
     }
 }
