@@ -97,6 +97,14 @@ impl DeadLetters {
         done.map_err(|error| write_error(&self.path, error))
     }
 
+    /// The run has failed: leaves what there is under the temporary name, as far as that can be written.
+    pub(crate) fn keep(&mut self) {
+        if !self.buffer.is_empty() {
+            // The run's own error is the one to show; a second one about its remains would hide it.
+            let _ = self.write();
+        }
+    }
+
     /// Where the letters are while they have no final name, if there are any.
     pub(crate) fn partial(&self) -> Option<PathBuf> {
         self.file.as_ref().map(|_| partial_path(&self.path))

@@ -100,7 +100,11 @@ pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
         Some(verifier) => Written::with_witness(move |bytes| lock(&verifier).take(bytes)),
         None => Written::default(),
     };
-    let mut finished = run_loops(assembly.loops(written)?)?;
+    let finished = run_loops(assembly.loops(written)?);
+    if finished.is_err() {
+        lock(&dead_letters).keep();
+    }
+    let mut finished = finished?;
     let sink = finished.iter_mut().find_map(|finished| finished.sink.take());
     let (mut sink, written) = sink.ok_or_else(|| Error::internal("no stage loop had the sink"))?;
 

@@ -167,6 +167,22 @@ fn what_cannot_be_written_ends_the_run_and_leaves_no_file_under_its_name() {
 }
 
 #[test]
+fn a_run_that_fails_keeps_the_dead_letters_it_had() {
+    for workers in [1, 3] {
+        let world = Memory::default();
+        world.put("in", "no event\n".to_owned() + &"{\"key\":\"a\",\"n\":1}\n".repeat(100));
+        let process = Arc::new(|_: &RecordBatch| panic!("no idea"));
+        // The first block is the dead letter alone; the second one fails.
+        let custom = Custom { concurrency: Concurrency::Ordered, process };
+        let spec = spec(10, &[("odd", "custom", json!({}))]);
+        run_in(&world, spec, workers, Some(custom)).unwrap_err();
+        let kept = world.file("out.dead-letters.ndjson.partial").unwrap();
+        assert_eq!(kept.iter().filter(|&&byte| byte == b'\n').count(), 1, "{workers} workers");
+        assert_eq!(world.file("out.dead-letters.ndjson"), None);
+    }
+}
+
+#[test]
 fn a_run_that_is_told_to_stop_keeps_what_it_has_under_another_name() {
     for workers in [1, 3] {
         let world = Memory::default();
