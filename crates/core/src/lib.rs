@@ -18,6 +18,7 @@
 //! Neighbours: `modrun-plan` turns YAML into bound stages, `modrun-worker` runs them, `modrun-stages` implements
 //! the built-in ones.
 
+mod batching;
 mod dead_letter;
 pub mod env;
 mod error;
@@ -31,6 +32,7 @@ mod types;
 pub mod value;
 mod written;
 
+pub use batching::{BatchPolicy, Window};
 pub use dead_letter::{DeadLetter, Origin, Payload};
 pub use error::{Error, ErrorKind, Result};
 pub use ledger::{Activity, Ledger, Row};

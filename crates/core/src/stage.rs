@@ -218,6 +218,8 @@ pub enum Open {
     Transform(Opener<dyn Transform>),
     /// Has no output.
     Sink(Opener<dyn Sink>),
+    /// Its code is not in this program: it runs as a process only.
+    Elsewhere(Role),
 }
 
 impl Open {
@@ -246,6 +248,7 @@ impl Open {
             Open::Source(_) => Role::Source,
             Open::Transform(_) => Role::Transform,
             Open::Sink(_) => Role::Sink,
+            Open::Elsewhere(role) => *role,
         }
     }
 }

@@ -85,6 +85,7 @@ impl Assembly {
             let stage = &self.plan.stages[at];
             let named = |error: Error| error.in_stage(&stage.name);
             let operator = match &stage.bound.open {
+                Open::Elsewhere(_) => return Err(misplaced(stage)),
                 Open::Source(_) => Operator::Source,
                 Open::Transform(_) if merged == Some(at) => Operator::Merge,
                 Open::Transform(open) => {

@@ -1,0 +1,1 @@
+//! Checks a stage program of any language against the stage protocol.
