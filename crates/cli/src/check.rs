@@ -68,12 +68,17 @@ fn json(found: &Result<Plan, Diagnostics>) -> Result<String, Failure> {
 fn chain(plan: &Plan) -> String {
     let mut text = format!("ok: {}\n", plan.pipeline);
     let name_width = width(plan, |stage| &stage.name);
-    let kind_width = width(plan, |stage| &stage.kind);
+    let kind_width = width(plan, |stage| word(stage));
     for stage in &plan.stages {
-        let line = format!("  {:name_width$}  {:kind_width$}  {}", stage.name, stage.kind, columns(stage));
+        let line = format!("  {:name_width$}  {:kind_width$}  {}", stage.name, word(stage), columns(stage));
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text
+}
+
+/// What a stage is: its kind, or the implementation that it runs as.
+fn word(stage: &PlannedStage) -> &str {
+    stage.kind.as_deref().unwrap_or_else(|| stage.placement.word())
 }
 
 fn width(plan: &Plan, text: fn(&PlannedStage) -> &str) -> usize {

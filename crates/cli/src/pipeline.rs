@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
-use modrun_plan::{Plan, load};
+use modrun_plan::{LoadOptions, Plan, load};
 
 use crate::failure::Failure;
 use crate::files;
@@ -31,7 +31,13 @@ impl Pipeline {
         let name = if from_stdin { "standard input".to_owned() } else { self.path.display().to_string() };
         let text = self.text(from_stdin).with_context(|| format!("cannot read the pipeline `{name}`"));
         let text = text.map_err(Failure::Arguments)?;
-        let plan = load(&name, &text, &self.overrides, &modrun_stages::builtin())?;
+        let folder = if from_stdin {
+            PathBuf::new()
+        } else {
+            self.path.parent().map(PathBuf::from).unwrap_or_default()
+        };
+        let options = LoadOptions { folder, overrides: self.overrides.clone() };
+        let plan = load(&name, &text, &options, &modrun_stages::builtin())?;
         if from_stdin && plan.stages.first().is_some_and(|source| files::named(source).contains(&"-")) {
             let error = anyhow!("the pipeline and its events cannot both come from standard input");
             return Err(Failure::Arguments(error));

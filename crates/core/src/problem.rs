@@ -32,6 +32,10 @@ impl Code {
     pub const WRONG_TYPE: Code = Code("E010");
     /// An expression that cannot be read.
     pub const EXPRESSION: Code = Code("E011");
+    /// `placement:` does not say how a stage can run.
+    pub const PLACEMENT: Code = Code("E012");
+    /// `out:` is not what the stage hands on.
+    pub const OUTPUT_COLUMNS: Code = Code("E013");
     /// The input cannot be opened or read.
     pub const INPUT: Code = Code("E101");
     /// The output cannot be written.

@@ -22,14 +22,18 @@
 //! Neighbours: `modrun-core` defines [`Kind`](modrun_core::Kind) and [`Problem`](modrun_core::Problem),
 //! `modrun-runtime` runs a [`Plan`], the command shows [`Diagnostics`].
 
+mod batching;
 mod bind;
 mod conform;
 mod diagnostics;
 mod document;
 mod explain;
+mod foreign;
 mod graph;
+mod implementation;
 mod limits;
 mod overrides;
+mod place;
 mod plan;
 mod registry;
 mod scalar;
@@ -37,9 +41,11 @@ mod schema;
 mod spec;
 mod yaml;
 
+pub use batching::{BatchSpec, Span};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use explain::{codes, explain};
+pub use implementation::{ColumnType, ENVIRONMENT, Implementation, ImplementationSpec, OutSpec, passes_on};
 pub use limits::DeadLetterLimit;
-pub use plan::{Limits, Plan, PlannedStage, load};
+pub use plan::{Limits, LoadOptions, Plan, PlannedStage, Program, load};
 pub use schema::json_schema;
-pub use spec::{LimitsSpec, Placement, Spec, StageSpec};
+pub use spec::{LimitsSpec, Placement, Spec, StageSpec, WindowSpec};

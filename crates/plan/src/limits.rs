@@ -9,6 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+use crate::batching::Span;
+
 /// How many dead letters end the run: more than a count (`100`), or more than a part of the events (`1%`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum DeadLetterLimit {
@@ -64,6 +66,7 @@ impl JsonSchema for DeadLetterLimit {
 pub(crate) fn check_format(format: &str, text: &str) -> Result<(), String> {
     match format {
         "size" => text.parse::<Size>().map(drop),
+        "span" => text.parse::<Span>().map(drop),
         "dead-letter-limit" => text.parse::<DeadLetterLimit>().map(drop),
         _ => Ok(()),
     }

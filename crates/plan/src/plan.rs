@@ -1,15 +1,18 @@
 //! The checked pipeline, and the ways to it.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use modrun_core::{Bound, Kind};
+use modrun_core::{BatchPolicy, Bound, Kind, Window};
 use serde_json::Value;
 
 use crate::conform::conform;
 use crate::diagnostics::Diagnostics;
 use crate::document::Document;
+use crate::implementation::Implementation;
 use crate::limits::DeadLetterLimit;
 use crate::registry::Registry;
 use crate::schema::spec_schema;
@@ -34,45 +37,90 @@ pub struct Plan {
 pub struct PlannedStage {
     /// The name that its author gave it.
     pub name: String,
-    /// The word after `use:`.
-    pub kind: String,
-    /// How it runs.
+    /// The word after `use:`; `None` where there are only implementations.
+    pub kind: Option<String>,
+    /// How it runs, as its author says it.
     pub placement: Placement,
-    /// The columns that it gets; `None` for the source.
+    /// How it runs, ready to be done.
+    pub program: Program,
+    /// The columns that it gets, which are those that the stage before hands on; `None` for the source.
     pub input: Option<SchemaRef>,
-    /// The stage, ready to be opened.
+    /// The stage and the columns that it hands on. It can be opened unless it runs as an implementation.
     pub bound: Bound,
-    /// Its configuration, for showing.
+    /// Its configuration.
     pub with: Value,
+    /// How many rows a batch on the link that it sends to should have.
+    pub batch: BatchPolicy,
+    /// How many share it where it is a process, where its author says so: workers in a built-in one, processes of
+    /// an implementation.
+    pub parallelism: Option<NonZeroUsize>,
+}
+
+/// How a stage runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// In the runtime's own process.
+    Here,
+    /// The built-in kind in a process of its own.
+    BuiltIn,
+    /// Another program, which speaks the stage protocol.
+    Foreign(Implementation),
 }
 
 /// What bounds a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// What a stage is opened with.
     pub stage: modrun_core::Limits,
     /// How many dead letters end the run; `None`: no number does.
     pub dead_letters: Option<DeadLetterLimit>,
+    /// Bytes of each of the two shared segments of a process.
+    pub segment: u64,
+    /// What may be on its way to a process, or back, without credit.
+    pub window: Window,
+    /// How long a process may take until it is ready.
+    pub start: Duration,
 }
 
-/// Reads the pipeline in `text`, applies `overrides` (`stages.ingest.with.path=FILE`) and checks it against `kinds`.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stage: modrun_core::Limits::default(),
+            dead_letters: None,
+            segment: 64 << 20,
+            window: Window::default(),
+            start: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a pipeline file is read with.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// The folder of the file, where those of its implementations begin.
+    pub folder: PathBuf,
+    /// Values that take the place of the file's, such as `stages.ingest.with.path=FILE`.
+    pub overrides: Vec<String>,
+}
+
+/// Reads the pipeline in `text` and checks it against `kinds`.
 ///
 /// `file` is the name that problems are shown under. Where there are problems, all of them are reported.
 pub fn load(
     file: &str,
     text: &str,
-    overrides: &[String],
+    options: &LoadOptions,
     kinds: &[Arc<dyn Kind>],
 ) -> Result<Plan, Diagnostics> {
     let mut findings = Vec::new();
     let Some(mut document) = Document::parse(file, text, &mut findings) else {
         return Err(Diagnostics::of_text(file, text, findings));
     };
-    overrides::apply(&mut document, overrides, &mut findings);
+    overrides::apply(&mut document, &options.overrides, &mut findings);
 
     let json = document.json();
     let mut problems = conform(&json, &spec_schema(), "the pipeline");
-    match bind::plan(&Spec::salvage(&json), &Registry::new(kinds)) {
+    match bind::plan(&Spec::salvage(&json), &options.folder, &Registry::new(kinds)) {
         Ok(plan) if problems.is_empty() && findings.is_empty() => return Ok(plan),
         Ok(_) => {}
         Err(found) => bind::add_unless_covered(&mut problems, found),
@@ -81,11 +129,12 @@ pub fn load(
 }
 
 impl Plan {
-    /// Checks a pipeline made in code against `kinds`; problems are shown by their path.
+    /// Checks a pipeline made in code against `kinds`; problems are shown by their path, and the folders of
+    /// implementations begin in the working directory.
     pub fn from_spec(spec: &Spec, kinds: &[Arc<dyn Kind>]) -> Result<Plan, Diagnostics> {
         let json = serde_json::to_value(spec).expect("a spec holds nothing that JSON cannot");
         let mut problems = conform(&json, &spec_schema(), "the pipeline");
-        match bind::plan(spec, &Registry::new(kinds)) {
+        match bind::plan(spec, Path::new(""), &Registry::new(kinds)) {
             Ok(plan) if problems.is_empty() => return Ok(plan),
             Ok(_) => {}
             Err(found) => bind::add_unless_covered(&mut problems, found),

@@ -85,7 +85,11 @@ fn a_pipeline_made_in_code_is_the_same_as_one_from_a_file() {
         .stage("parse", "json", json!({"fields": {"user": "string", "value": "int64"}}))
         .stage("sink", "file", json!({"path": "results.ndjson"}))
         .parallelism(NonZeroUsize::MIN)
-        .limits(LimitsSpec { line: Some(Size(4096)), dead_letters: Some(DeadLetterLimit::Count(1)) });
+        .limits(LimitsSpec {
+            line: Some(Size(4096)),
+            dead_letters: Some(DeadLetterLimit::Count(1)),
+            ..LimitsSpec::default()
+        });
     let made = Plan::from_spec(&spec, &kinds()).unwrap();
 
     // JSON is YAML.

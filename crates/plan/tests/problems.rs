@@ -45,7 +45,7 @@ stages:
   rules: {use: filter, from: parse, with: {where: 7, invert: no}}
   score: {use: scroe, from: rules}
   sink: {use: file, from: scores, with: {path: results.ndjson}}
-placement: {parse: process, snik: thread}
+placement: {parse: proces, snik: thread}
 parallelism: 0
 limits: {line: 16MB, dead_letters: 1.5}
 ";
@@ -64,9 +64,8 @@ limits: {line: 16MB, dead_letters: 1.5}
             "E004 6:62 `invert` must be `true` or `false`, not `no`",
             "E005 7:16 there is no kind of stage `scroe` [known here: file, json, filter, broken]",
             "E006 8:27 there is no stage `scores` [did you mean `score`?]",
-            "E004 9:20 `parse` must be `thread`, not `process` [how a stage runs: this version knows `thread` \
-             alone, a loop in the runtime's own process]",
-            "E006 9:29 there is no stage `snik` [did you mean `sink`?]",
+            "E012 9:20 stage `parse` has no implementation `proces` [did you mean `process`?]",
+            "E006 9:28 there is no stage `snik` [did you mean `sink`?]",
             "E004 10:14 `parallelism` must be at least 1, not 0",
             "E004 11:16 `line`: `16MB` is no size: write `16MiB`, `64KiB`, `2GiB` or a number of bytes",
             "E004 11:36 `dead_letters` must be a whole number or a text such as `1%`, not the number \
@@ -98,7 +97,8 @@ stages:
 
 #[test]
 fn a_stage_whose_use_or_from_cannot_be_made_out_is_reported_once() {
-    let missing = "E003 4:3 missing key `use` [`use`: the kind of stage]";
+    let missing =
+        "E003 4:3 missing key `use` [`use`: the kind of stage; or give it a program of its own with `or`]";
     check_changed(
         "use: json",
         "u se: json",

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "runtime")] {
-//! use modular_runtime::{Options, builtin, load, run, stage};
+//! use modular_runtime::{LoadOptions, Options, builtin, load, run, stage};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let (input, output) = (folder.path().join("events.ndjson"), folder.path().join("results.ndjson"));
@@ -21,7 +21,7 @@
 //! #   sink: {{use: file, from: rules, with: {{path: {}}}}}", input.display(), output.display());
 //! let mut kinds = builtin();
 //! kinds.push(stage::filter("no-views", &["type"], |event| Ok(event.str("type")? != "view")));
-//! let plan = load("pipeline.yaml", &text, &[], &kinds)?; // a stage of it says `use: no-views`
+//! let plan = load("pipeline.yaml", &text, &LoadOptions::default(), &kinds)?; // a stage of it says `use: no-views`
 //! let outcome = run(plan, Options::default())?;
 //! assert_eq!(outcome.report.events.filtered, 1);
 //! # }
@@ -47,7 +47,9 @@ pub use modrun_core::*;
 #[cfg(feature = "runtime")]
 pub use event::{Event, Events, Fault};
 #[cfg(feature = "runtime")]
-pub use modrun_plan::{DeadLetterLimit, Diagnostics, LimitsSpec, Placement, Plan, Spec, StageSpec, load};
+pub use modrun_plan::{
+    DeadLetterLimit, Diagnostics, LimitsSpec, LoadOptions, Placement, Plan, Spec, StageSpec, load,
+};
 #[cfg(feature = "runtime")]
 pub use modrun_runtime::{Differences, Live, Options, Outcome, run};
 #[cfg(feature = "runtime")]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use modular_runtime::{Kind, Options, Outcome, Plan, Result, Spec, builtin, load, run, stage};
+use modular_runtime::{Kind, LoadOptions, Options, Outcome, Plan, Result, Spec, builtin, load, run, stage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -87,15 +87,15 @@ fn a_stage_of_a_function_stands_in_a_pipeline_file() {
         stage::filter("no-views", &[column], move |event| Ok(event.str(column)? != "view"))
     };
     let kinds = |rule: Arc<dyn Kind>| builtin().into_iter().chain([rule]).collect::<Vec<_>>();
-    let plan = load("p.yaml", text, &[], &kinds(rule("type"))).unwrap();
-    assert_eq!(plan.stages[2].kind, "no-views");
+    let plan = load("p.yaml", text, &LoadOptions::default(), &kinds(rule("type"))).unwrap();
+    assert_eq!(plan.stages[2].kind.as_deref(), Some("no-views"));
 
-    let problems = load("p.yaml", text, &[], &kinds(rule("typ"))).unwrap_err();
+    let problems = load("p.yaml", text, &LoadOptions::default(), &kinds(rule("typ"))).unwrap_err();
     let problem = problems.iter().next().unwrap();
     assert_eq!((problem.code.0, problem.line), ("E009", Some(5)));
     assert_eq!(problem.hint.as_deref(), Some("did you mean `type`?"));
     let configured = text.replace("use: no-views,", "use: no-views, with: {limit: 1},");
-    let problems = load("p.yaml", &configured, &[], &kinds(rule("type"))).unwrap_err();
+    let problems = load("p.yaml", &configured, &LoadOptions::default(), &kinds(rule("type"))).unwrap_err();
     assert_eq!(problems.iter().next().unwrap().code.0, "E002");
 }
 

@@ -10,15 +10,16 @@ use indexmap::IndexMap;
 use modrun_core::{
     Bound, Code, Columns, Concurrency, Description, Error, Kind, Open, Problem, Role, Type, raw_schema,
 };
-use modrun_plan::{Diagnostics, Plan, load};
+use modrun_plan::{Diagnostics, LoadOptions, Plan, load};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Loads `text` as `pipeline.yaml` with the kinds of this file.
 pub(crate) fn plan_of(text: &str, overrides: &[&str]) -> Result<Plan, Diagnostics> {
-    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-    load("pipeline.yaml", text, &overrides, &kinds())
+    let overrides = overrides.iter().map(ToString::to_string).collect();
+    let options = LoadOptions { folder: "folder".into(), overrides };
+    load("pipeline.yaml", text, &options, &kinds())
 }
 
 /// The problems of `text` as they are shown.
