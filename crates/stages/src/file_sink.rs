@@ -10,7 +10,7 @@
 //!
 //! Refuses: appending to a file that is there.
 //!
-//! Neighbours: [`crate::ndjson`] makes the lines, the environment's disk the file.
+//! Neighbours: [`modrun_core::value::ndjson`] makes the lines, the environment's disk the file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::ndjson;
+use modrun_core::value::ndjson;
 
 /// Writes one JSON object a line.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -34,6 +34,7 @@ use crate::ndjson;
 struct Config {
     /// The file, or `-` for standard output. A relative path starts in the working directory; a file that is there is
     /// replaced once the new one is whole.
+    #[schemars(extend("format" = "path"))]
     path: PathBuf,
 }
 

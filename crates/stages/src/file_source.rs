@@ -42,6 +42,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 struct Config {
     /// The file, a shell pattern such as `logs/*.ndjson`, `-` for standard input, or a list of these. Relative paths
     /// start in the working directory.
+    #[schemars(extend("format" = "path"))]
     path: Paths,
     /// How much is read at once, such as `1MiB`; a block holds at least one line.
     #[serde(default = "default_block")]

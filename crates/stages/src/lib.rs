@@ -13,17 +13,13 @@
 //! workers or the size of batches.
 
 mod aggregate;
-mod column;
 pub mod expression;
 mod file_sink;
 mod file_source;
 mod filter;
 mod json;
-
-pub mod ndjson;
 mod project;
 mod selection;
-pub mod strings;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use arrow_schema::ArrowError;
 use arrow_select::filter::FilterBuilder;
 use modrun_core::{DeadLetter, Error, Output, Payload, Result};
 
-use crate::ndjson;
+use modrun_core::value::ndjson;
 
 /// Hands on the rows that `mask` selects, if there are any; null selects nothing. Returns how many there are.
 pub(crate) fn keep(batch: RecordBatch, mask: &BooleanArray, out: &mut Output) -> Result<usize> {

@@ -3,8 +3,8 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use modrun_core::value::Strings;
 use modrun_core::{Code, Error, Type};
-use modrun_stages::strings::Strings;
 
 /// Why a value could not be had; returned by a function, it sets its event aside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
+use modrun_core::value::ndjson;
 use modrun_core::{
     Bound, Code, Columns, Concurrency, DeadLetter, Description, Error, Kind, Open, OpenContext, Output,
     Payload, Problem, Result, Role, Transform, Type,
 };
-use modrun_stages::ndjson;
 use serde_json::Value;
 
 use crate::event::{Event, Events};

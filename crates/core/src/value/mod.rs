@@ -6,6 +6,12 @@
 //!
 //! Refuses: guessing. A timestamp without an offset is none, and a number is never rounded twice.
 
+mod column;
 pub mod exact;
+pub mod ndjson;
 pub mod number;
+mod strings;
 pub mod timestamp;
+
+pub use column::Column;
+pub use strings::Strings;

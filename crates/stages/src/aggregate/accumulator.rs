@@ -16,7 +16,7 @@ use super::call::Function;
 use super::key::{f64_of_order, order_of_f64};
 use super::layout::Argument;
 use super::{mistyped, unfit};
-use crate::strings::Strings;
+use modrun_core::value::Strings;
 
 /// Up to so many groups a batch is added up in lanes, which then go to the groups.
 const LANED_GROUPS_MAX: usize = 64;

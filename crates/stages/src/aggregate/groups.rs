@@ -16,7 +16,7 @@ use modrun_core::{Result, Type};
 
 use super::key;
 use super::mistyped;
-use crate::column::Column;
+use modrun_core::value::Column;
 
 /// All keys so far.
 pub(super) struct Groups {
@@ -84,7 +84,7 @@ impl Groups {
         let mut key = Vec::new();
         for row in 0..rows {
             key.clear();
-            columns.iter().for_each(|column| column.write_key(row, &mut key));
+            columns.iter().for_each(|column| write_key(column, row, &mut key));
             ids.push(self.keys.group(&key));
         }
         Ok(())

@@ -9,29 +9,26 @@ use std::sync::Arc;
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, TimestampMicrosecondArray};
 use modrun_core::Type;
+use modrun_core::value::Column;
 
-use crate::column::Column;
-
-impl Column<'_> {
-    /// Appends the value of a row to a key.
-    #[inline]
-    pub(super) fn write_key(&self, row: usize, key: &mut Vec<u8>) {
-        match self {
-            Self::Bool(array) if array.is_valid(row) => {
-                key.extend_from_slice(&[VALUE, u8::from(array.value(row))])
-            }
-            Self::Int64(array) if array.is_valid(row) => write_number(array.value(row), key),
-            Self::Float64(array) if array.is_valid(row) => {
-                write_number(order_of_f64(array.value(row) + 0.0), key)
-            }
-            Self::String(strings) => match strings.get(row) {
-                Some(text) => write_bytes(text.as_bytes(), key),
-                None => key.push(NULL),
-            },
-            Self::Binary(array) if array.is_valid(row) => write_bytes(array.value(row), key),
-            Self::Timestamp(array) if array.is_valid(row) => write_number(array.value(row), key),
-            _ => key.push(NULL),
+/// Appends the value of a row of one column to a key.
+#[inline]
+pub(super) fn write_key(column: &Column<'_>, row: usize, key: &mut Vec<u8>) {
+    match column {
+        Column::Bool(array) if array.is_valid(row) => {
+            key.extend_from_slice(&[VALUE, u8::from(array.value(row))])
         }
+        Column::Int64(array) if array.is_valid(row) => write_number(array.value(row), key),
+        Column::Float64(array) if array.is_valid(row) => {
+            write_number(order_of_f64(array.value(row) + 0.0), key)
+        }
+        Column::String(strings) => match strings.get(row) {
+            Some(text) => write_bytes(text.as_bytes(), key),
+            None => key.push(NULL),
+        },
+        Column::Binary(array) if array.is_valid(row) => write_bytes(array.value(row), key),
+        Column::Timestamp(array) if array.is_valid(row) => write_number(array.value(row), key),
+        _ => key.push(NULL),
     }
 }
 

@@ -41,10 +41,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::ndjson;
 use accumulator::Accumulator;
 use groups::Groups;
 use layout::Layout;
+use modrun_core::value::ndjson;
 
 /// Rows of a batch at most.
 const ROWS_MAX: usize = 8192;

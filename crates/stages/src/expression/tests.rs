@@ -14,7 +14,7 @@ use modrun_core::{Code, Problem, Type};
 use serde_json::{Value, json};
 
 use super::{Evaluated, Expression};
-use crate::ndjson;
+use modrun_core::value::ndjson;
 
 /// Three rows, nulls in the last one: of every type, and strings in three encodings.
 fn batch() -> RecordBatch {

@@ -9,7 +9,7 @@ use modrun_core::env::Memory;
 use modrun_core::{Bound, Columns, Kind, Limits, Open, OpenContext, Output, Payload};
 use serde_json::{Value, json};
 
-use crate::ndjson;
+use modrun_core::value::ndjson;
 
 /// Four events: `type` is dictionary-encoded, and `value` is null in the last one.
 pub(crate) fn batch() -> RecordBatch {

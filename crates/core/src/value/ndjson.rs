@@ -8,19 +8,17 @@
 //!
 //! Neighbours: the `file` sink writes with [`write_rows`], dead letters carry [`event`].
 
+use super::{Column, number, timestamp};
+use crate::{Error, Result};
 use arrow_array::{Array, RecordBatch};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use modrun_core::value::{number, timestamp};
-use modrun_core::{Error, Result};
 use serde_json::{Map, Value};
-
-use crate::column::Column;
 
 /// Appends every row of `batch` as one line of JSON.
 ///
 /// # Errors
-/// [`ErrorKind::Stage`](modrun_core::ErrorKind::Stage) if a column has a type that no link can carry; nothing is
+/// [`ErrorKind::Stage`](crate::ErrorKind::Stage) if a column has a type that no link can carry; nothing is
 /// appended then.
 pub fn write_rows(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
     let mut columns = Vec::with_capacity(batch.num_columns());
