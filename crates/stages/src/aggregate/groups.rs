@@ -84,7 +84,7 @@ impl Groups {
         let mut key = Vec::new();
         for row in 0..rows {
             key.clear();
-            columns.iter().for_each(|column| write_key(column, row, &mut key));
+            columns.iter().for_each(|column| key::write_key(column, row, &mut key));
             ids.push(self.keys.group(&key));
         }
         Ok(())
