@@ -36,7 +36,7 @@ impl Pipeline {
         } else {
             self.path.parent().map(PathBuf::from).unwrap_or_default()
         };
-        let options = LoadOptions { folder, overrides: self.overrides.clone() };
+        let options = LoadOptions { folder, overrides: self.overrides.clone(), ..LoadOptions::default() };
         let plan = load(&name, &text, &options, &modrun_stages::builtin())?;
         if from_stdin && plan.stages.first().is_some_and(|source| files::named(source).contains(&"-")) {
             let error = anyhow!("the pipeline and its events cannot both come from standard input");

@@ -14,8 +14,6 @@
 //!
 //! Neighbours: `graph` has the edges, `conform` checks a configuration without columns.
 
-use std::path::Path;
-
 use arrow_schema::SchemaRef;
 use modrun_core::{Bound, Code, Columns, Concurrency, Description, Problem, Role, Segment, Size, raw_schema};
 use serde_json::Value;
@@ -24,6 +22,7 @@ use crate::batching::Span;
 use crate::conform::conform;
 use crate::foreign;
 use crate::graph::{Graph, at_from, at_stage};
+use crate::implementation::Base;
 use crate::place::{Placed, place};
 use crate::plan::{Limits, Plan, PlannedStage};
 use crate::registry::{Known, Registry};
@@ -32,9 +31,8 @@ use crate::spec::{Spec, StageSpec};
 /// What a table of one raw line has beside the line, and room to spare: heads of columns, offsets, the source's name.
 const TABLE_BYTES_MAX: u64 = 64 << 10;
 
-/// Checks and binds `spec`, or reports everything that is wrong but for what its JSON Schema says. `base` is the
-/// folder where those of implementations begin.
-pub(crate) fn plan(spec: &Spec, base: &Path, registry: &Registry) -> Result<Plan, Vec<Problem>> {
+/// Checks and binds `spec`, or reports everything that is wrong but for what its JSON Schema says.
+pub(crate) fn plan(spec: &Spec, base: Base<'_>, registry: &Registry) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
     if spec.stages.contains_key("") {
         problems.push(at_stage("", Code::WRONG_VALUE, "the name of a stage must not be empty"));
@@ -61,7 +59,15 @@ pub(crate) fn plan(spec: &Spec, base: &Path, registry: &Registry) -> Result<Plan
 pub(crate) fn add_unless_covered(problems: &mut Vec<Problem>, found: Vec<Problem>) {
     let wrong: Vec<Vec<Segment>> =
         problems.iter().filter(|p| p.code == Code::WRONG_VALUE).map(|p| p.path.clone()).collect();
-    problems.extend(found.into_iter().filter(|p| !wrong.iter().any(|path| p.path.starts_with(path))));
+    let is_covered = |problem: &Problem| {
+        // What `placement` should say, wherever that is shown, is not to be known while it cannot be read.
+        let covers = |path: &Vec<Segment>| {
+            problem.path.starts_with(path)
+                || problem.code == Code::PLACEMENT && *path == [Segment::from("placement")]
+        };
+        wrong.iter().any(covers)
+    };
+    problems.extend(found.into_iter().filter(|problem| !is_covered(problem)));
 }
 
 fn limits(spec: &Spec) -> Limits {
@@ -246,7 +252,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Binds each stage to the columns that are left.
-    fn bind_wanted(&self, wanted: &[Columns], base: &Path) -> Result<Vec<PlannedStage>, Vec<Problem>> {
+    fn bind_wanted(&self, wanted: &[Columns], base: Base<'_>) -> Result<Vec<PlannedStage>, Vec<Problem>> {
         let mut planned: Vec<PlannedStage> = Vec::new();
         for (place, wanted) in wanted.iter().enumerate() {
             let input = planned.last().and_then(|before| before.bound.output.clone());
@@ -254,11 +260,12 @@ impl<'a> Stages<'a> {
             let index = self.graph.order[place];
             let (name, stage) = self.stage(index);
             let placed = self.placed[index].expect("a stage whose placement is unknown is a problem");
+            let config = self.kinds[index].map(|known| known.description.config.as_value());
             planned.push(PlannedStage {
                 name: name.to_owned(),
                 kind: stage.kind.clone(),
                 placement: placed.word(),
-                program: placed.program(base),
+                program: placed.program(stage, config, base),
                 input,
                 bound,
                 with: Value::Object(stage.with.clone()),

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use modrun_core::{Type, raw_schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A program that does what the stage does: it runs as a process and speaks the stage protocol.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,13 +48,43 @@ pub struct Implementation {
     pub folder: PathBuf,
     /// Environment variables that it gets beside [`ENVIRONMENT`].
     pub env: BTreeMap<String, String>,
+    /// The stage's configuration as the program gets it: files that a relative path names for the built-in kind are
+    /// named in full, because the program runs in another folder.
+    pub with: Value,
+}
+
+/// Where relative paths of a pipeline file begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Base<'a> {
+    /// The folder of the file, for programs.
+    pub(crate) folder: &'a Path,
+    /// The working directory, for data. Empty where it is not known.
+    pub(crate) directory: &'a Path,
 }
 
 impl Implementation {
-    /// `base` is the folder of the pipeline file.
-    pub(crate) fn new(name: &str, spec: &ImplementationSpec, base: &Path) -> Self {
-        let folder = base.join(spec.cwd.as_deref().unwrap_or_default());
+    /// `with` is the stage's configuration, and `config` its schema where there is a kind.
+    pub(crate) fn new(
+        name: &str,
+        spec: &ImplementationSpec,
+        with: &Map<String, Value>,
+        config: Option<&Value>,
+        base: Base<'_>,
+    ) -> Self {
+        let folder = base.folder.join(spec.cwd.as_deref().unwrap_or_default());
+        let mut with = with.clone();
+        if folder != Path::new("") && folder != Path::new(".") && folder != base.directory {
+            for path in
+                with.iter_mut().filter(|(key, _)| is_path(config, key)).flat_map(|(_, value)| texts(value))
+            {
+                // `-` is a stream.
+                if path != "-" {
+                    *path = base.directory.join(&*path).display().to_string();
+                }
+            }
+        }
         Self {
+            with: Value::Object(with),
             name: name.to_owned(),
             run: spec.run.clone(),
             build: spec.build.clone(),
@@ -61,6 +92,20 @@ impl Implementation {
             folder: if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder },
             env: spec.env.clone(),
         }
+    }
+}
+
+fn is_path(config: Option<&Value>, key: &str) -> bool {
+    let format = config.and_then(|config| config.get("properties")?.get(key)?.get("format"));
+    format.and_then(Value::as_str) == Some("path")
+}
+
+/// A text, or each text of a list.
+fn texts(value: &mut Value) -> Vec<&mut String> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter_mut().flat_map(texts).collect(),
+        _ => Vec::new(),
     }
 }
 

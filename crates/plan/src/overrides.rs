@@ -1,4 +1,8 @@
-//! `--set stages.ingest.with.path=FILE`: values of the command line laid over those of the file.
+//! What the command line lays over the file: another placement, and single values.
+//!
+//! A placement file is the mapping that stands under `placement` in a pipeline file, or a document with `placement`,
+//! `batch` and `parallelism`, each of which takes the place of the pipeline's. `--place rules=python` sets one word of
+//! it, `--set stages.ingest.with.path=FILE` any value.
 //!
 //! A path is keys separated by dots; a key with a dot in it is put in quotes. A value that begins with `[`, `{` or a
 //! quote is YAML, any other is one plain scalar as it stands, so that `-`, `*.ndjson` and `a: b` need no quotes
@@ -11,22 +15,66 @@ use serde_json::Value as Json;
 
 use crate::diagnostics::{Finding, Text};
 use crate::document::Document;
+use crate::plan::LoadOptions;
 use crate::scalar;
 use crate::yaml::{self, Entry, Node, Place, Value};
 
 /// What stands before an override where it is shown.
-const FLAG: &str = "--set ";
+const SET: &str = "--set ";
+/// What stands before a word of the placement where it is shown.
+const PLACE: &str = "--place ";
+/// The keys of a placement file that is more than the mapping.
+const SECTIONS: [&str; 3] = ["placement", "batch", "parallelism"];
 
-/// Lays `overrides` over the document, in order; one that is wrong is left out and reported.
-pub(crate) fn apply(document: &mut Document, overrides: &[String], findings: &mut Vec<Finding>) {
-    for text in overrides {
+/// Lays the placement over the document, then its single words, then the overrides; what is wrong is left out and
+/// reported.
+pub(crate) fn apply(document: &mut Document, options: &LoadOptions, findings: &mut Vec<Finding>) {
+    if let Some((name, text)) = &options.placement {
+        lay_placement(document, name, text, findings);
+    }
+    let words = options.place.iter().map(|text| (format!("{PLACE}{text}"), Override::parse_place as Parse));
+    let values = options.overrides.iter().map(|text| (format!("{SET}{text}"), Override::parse_set as Parse));
+    for (shown, parse) in words.chain(values) {
         let index = document.texts.len();
-        let shown = format!("{FLAG}{text}");
         document.texts.push(Text::of_command_line(&shown));
-        let laid = Override::parse(&shown, index).and_then(|o| o.lay(&mut document.root));
+        let laid = parse(&shown, index).and_then(|laid| laid.lay(&mut document.root));
         findings.extend(laid.err().into_iter().flatten());
     }
 }
+
+/// Puts the sections of a placement file in the place of the pipeline's.
+fn lay_placement(document: &mut Document, name: &str, text: &str, findings: &mut Vec<Finding>) {
+    let index = document.texts.len();
+    let text = Text::of_file(name, text);
+    let node = yaml::parse(&text.text, &Place { text: index, range: 0..0 }, findings);
+    document.texts.push(text);
+    // A pipeline that is no mapping is reported as such.
+    let (Some(node), Value::Mapping(root)) = (node, &mut document.root.value) else { return };
+    let is_document = |entries: &[Entry]| {
+        entries.iter().any(|entry| {
+            entry.key == "placement" && !matches!(entry.node.value, Value::Scalar(Json::String(_)))
+        })
+    };
+    let sections = match node.value {
+        Value::Mapping(entries) if is_document(&entries) => entries,
+        value => {
+            let place = node.place.clone();
+            vec![Entry { key: "placement".to_owned(), place: place.clone(), node: Node { value, place } }]
+        }
+    };
+    for section in sections {
+        if !SECTIONS.contains(&section.key.as_str()) {
+            let unknown =
+                Problem::new(Code::UNKNOWN_KEY, format!("unknown key `{}` of a placement", section.key));
+            findings.push(Finding::of_problem(unknown.with_nearest(&section.key, SECTIONS), section.place));
+            continue;
+        }
+        root.retain(|entry| entry.key != section.key);
+        root.push(section);
+    }
+}
+
+type Parse = fn(&str, usize) -> Result<Override, Vec<Finding>>;
 
 struct Override {
     keys: Vec<(String, Place)>,
@@ -34,15 +82,41 @@ struct Override {
 }
 
 impl Override {
-    /// Reads an override as it is shown.
-    fn parse(shown: &str, text: usize) -> Result<Self, Vec<Finding>> {
+    /// Reads `--place rules=python`.
+    fn parse_place(shown: &str, text: usize) -> Result<Self, Vec<Finding>> {
+        let place = |range: Range<usize>| Place { text, range };
+        let given = &shown[PLACE.len()..];
+        // A name may have any character, a word that is typed in a shell hardly this one.
+        let Some((stage, word)) =
+            given.rsplit_once('=').filter(|(stage, word)| !stage.is_empty() && !word.is_empty())
+        else {
+            let finding = Finding::new(
+                Code::WRONG_VALUE,
+                place(PLACE.len()..shown.len()),
+                "a stage and its placement are missing",
+            );
+            return Err(vec![finding.with_hint("write it as `--place rules=python`")]);
+        };
+        let stage_end = PLACE.len() + stage.len();
+        let value = Value::Scalar(Json::String(word.to_owned()));
+        Ok(Self {
+            keys: vec![
+                ("placement".to_owned(), place(0..PLACE.len() - 1)),
+                (stage.to_owned(), place(PLACE.len()..stage_end)),
+            ],
+            node: Node { value, place: place(stage_end + 1..shown.len()) },
+        })
+    }
+
+    /// Reads `--set stages.ingest.with.path=FILE`.
+    fn parse_set(shown: &str, text: usize) -> Result<Self, Vec<Finding>> {
         let place = |range: Range<usize>| Place { text, range };
         let wrong = |range, message: &str| {
             let hint = "write it as `--set stages.ingest.with.path=events.ndjson`";
             vec![Finding::new(Code::WRONG_VALUE, place(range), message).with_hint(hint)]
         };
         let mut keys = Vec::new();
-        let mut at = FLAG.len();
+        let mut at = SET.len();
         loop {
             let (key, end) = read_key(shown, at);
             let rest = &shown[end..];
@@ -60,7 +134,7 @@ impl Override {
                 Some(_) => {
                     return Err(wrong(end..shown.len(), "a key ends with `.` or `=`"));
                 }
-                None => return Err(wrong(FLAG.len()..end, "the value is missing")),
+                None => return Err(wrong(SET.len()..end, "the value is missing")),
             }
         }
     }

@@ -5,12 +5,11 @@
 //!
 //! Neighbours: `bind` binds the form that was chosen.
 
-use std::path::Path;
-
 use modrun_core::{Code, Problem};
+use serde_json::Value;
 
 use crate::graph::at_stage;
-use crate::implementation::{Implementation, ImplementationSpec};
+use crate::implementation::{Base, Implementation, ImplementationSpec};
 use crate::plan::Program;
 use crate::spec::{Placement, Spec, StageSpec};
 
@@ -32,12 +31,14 @@ impl Placed<'_> {
         }
     }
 
-    /// The same, ready to be done; `base` is the folder of the pipeline file.
-    pub(crate) fn program(&self, base: &Path) -> Program {
+    /// The same, ready to be done; `config` is the schema of the stage's configuration where there is a kind.
+    pub(crate) fn program(&self, stage: &StageSpec, config: Option<&Value>, base: Base<'_>) -> Program {
         match self {
             Placed::Here => Program::Here,
             Placed::BuiltIn => Program::BuiltIn,
-            Placed::Foreign(name, spec) => Program::Foreign(Implementation::new(name, spec, base)),
+            Placed::Foreign(name, spec) => {
+                Program::Foreign(Implementation::new(name, spec, &stage.with, config, base))
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::conform::conform;
 use crate::diagnostics::Diagnostics;
 use crate::document::Document;
-use crate::implementation::Implementation;
+use crate::implementation::{Base, Implementation};
 use crate::limits::DeadLetterLimit;
 use crate::registry::Registry;
 use crate::schema::spec_schema;
@@ -99,6 +99,13 @@ impl Default for Limits {
 pub struct LoadOptions {
     /// The folder of the file, where those of its implementations begin.
     pub folder: PathBuf,
+    /// The working directory in full, where relative paths of data begin; if it is left empty, they are left alone.
+    pub directory: PathBuf,
+    /// Name and text of a file that takes the place of the pipeline's `placement`: the mapping, or a document with
+    /// `placement`, `batch` and `parallelism`.
+    pub placement: Option<(String, String)>,
+    /// Words that take the place of single ones of the placement, such as `rules=python`.
+    pub place: Vec<String>,
     /// Values that take the place of the file's, such as `stages.ingest.with.path=FILE`.
     pub overrides: Vec<String>,
 }
@@ -116,11 +123,12 @@ pub fn load(
     let Some(mut document) = Document::parse(file, text, &mut findings) else {
         return Err(Diagnostics::of_text(file, text, findings));
     };
-    overrides::apply(&mut document, &options.overrides, &mut findings);
+    overrides::apply(&mut document, options, &mut findings);
 
     let json = document.json();
     let mut problems = conform(&json, &spec_schema(), "the pipeline");
-    match bind::plan(&Spec::salvage(&json), &options.folder, &Registry::new(kinds)) {
+    let base = Base { folder: &options.folder, directory: &options.directory };
+    match bind::plan(&Spec::salvage(&json), base, &Registry::new(kinds)) {
         Ok(plan) if problems.is_empty() && findings.is_empty() => return Ok(plan),
         Ok(_) => {}
         Err(found) => bind::add_unless_covered(&mut problems, found),
@@ -134,7 +142,8 @@ impl Plan {
     pub fn from_spec(spec: &Spec, kinds: &[Arc<dyn Kind>]) -> Result<Plan, Diagnostics> {
         let json = serde_json::to_value(spec).expect("a spec holds nothing that JSON cannot");
         let mut problems = conform(&json, &spec_schema(), "the pipeline");
-        match bind::plan(spec, Path::new(""), &Registry::new(kinds)) {
+        let base = Base { folder: Path::new(""), directory: Path::new("") };
+        match bind::plan(spec, base, &Registry::new(kinds)) {
             Ok(plan) if problems.is_empty() => return Ok(plan),
             Ok(_) => {}
             Err(found) => bind::add_unless_covered(&mut problems, found),

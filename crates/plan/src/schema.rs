@@ -19,7 +19,8 @@ pub(crate) fn spec_schema() -> Value {
 /// It is made from the Rust types that the check itself goes by.
 pub fn json_schema(kinds: &[Arc<dyn Kind>]) -> Value {
     let registry = Registry::new(kinds);
-    let (mut words, mut rules, mut definitions) = (Vec::new(), Vec::new(), Map::new());
+    let (mut words, mut definitions) = (Vec::new(), Map::new());
+    let mut rules = vec![json!({"anyOf": [{"required": ["use"]}, {"required": ["or"]}]})];
     for word in registry.distinct_words() {
         let kinds: Vec<&Description> = registry.descriptions().filter(|d| d.word == word).collect();
         let about: Vec<&str> = kinds.iter().map(|d| d.about.as_str()).collect();

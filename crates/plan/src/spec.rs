@@ -242,8 +242,10 @@ impl StageSpec {
             Some(word) => Some(word.as_str().unwrap_or_default().to_owned()),
         };
         let implementations = json.get("or").and_then(Value::as_object).into_iter().flatten();
+        // A stage whose programs cannot be made out may have been meant to have no kind.
+        let is_unknown = json.get("or").is_some_and(|own| !own.is_object());
         Self {
-            kind: word("use"),
+            kind: word("use").or_else(|| is_unknown.then(String::new)),
             from: word("from"),
             with: salvage(json, "with").unwrap_or_default(),
             implementations: implementations

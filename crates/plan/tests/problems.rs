@@ -2,7 +2,7 @@
 
 mod kinds;
 
-use kinds::{kinds, plan_of, problems_of};
+use kinds::{kinds, listed, plan_of, problems_of};
 use modrun_plan::{Plan, Spec};
 use serde_json::json;
 
@@ -17,15 +17,7 @@ stages:
 /// Each problem as `code line:column message [hint]`.
 fn check(text: &str, overrides: &[&str], expected: &[&str]) {
     let problems = plan_of(text, overrides).expect_err("the pipeline has a problem");
-    let found: Vec<String> = problems
-        .iter()
-        .map(|p| {
-            let at =
-                p.line.zip(p.column).map(|(line, column)| format!("{line}:{column}")).unwrap_or_default();
-            let hint = p.hint.as_ref().map(|hint| format!(" [{hint}]")).unwrap_or_default();
-            format!("{} {at} {}{hint}", p.code, p.message)
-        })
-        .collect();
+    let found = listed(&problems);
     assert_eq!(found, expected, "\n{problems}");
 }
 

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use modrun_core::{
     Bound, Code, Columns, Concurrency, Description, Error, Kind, Open, Problem, Role, Type, raw_schema,
 };
-use modrun_plan::{Diagnostics, LoadOptions, Plan, load};
+use modrun_plan::{Diagnostic, Diagnostics, LoadOptions, Plan, load};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,13 +18,27 @@ use serde_json::Value;
 /// Loads `text` as `pipeline.yaml` with the kinds of this file.
 pub(crate) fn plan_of(text: &str, overrides: &[&str]) -> Result<Plan, Diagnostics> {
     let overrides = overrides.iter().map(ToString::to_string).collect();
-    let options = LoadOptions { folder: "folder".into(), overrides };
-    load("pipeline.yaml", text, &options, &kinds())
+    plan_with(text, &LoadOptions { folder: "folder".into(), overrides, ..LoadOptions::default() })
+}
+
+/// Loads `text` as `pipeline.yaml` with all that may be laid over it.
+pub(crate) fn plan_with(text: &str, options: &LoadOptions) -> Result<Plan, Diagnostics> {
+    load("pipeline.yaml", text, options, &kinds())
 }
 
 /// The problems of `text` as they are shown.
 pub(crate) fn problems_of(text: &str, overrides: &[&str]) -> String {
     plan_of(text, overrides).expect_err("the pipeline has a problem").to_string()
+}
+
+/// Each problem as `code line:column message [hint]`.
+pub(crate) fn listed(problems: &Diagnostics) -> Vec<String> {
+    let shown = |p: &Diagnostic| {
+        let at = p.line.zip(p.column).map(|(line, column)| format!("{line}:{column}")).unwrap_or_default();
+        let hint = p.hint.as_ref().map(|hint| format!(" [{hint}]")).unwrap_or_default();
+        format!("{} {at} {}{hint}", p.code, p.message)
+    };
+    problems.iter().map(shown).collect()
 }
 
 /// `file` (source and sink), `json`, `filter`, `gen` (source) and `broken`, which forgets what it uses.
@@ -44,6 +58,7 @@ pub(crate) fn kinds() -> Vec<Arc<dyn Kind>> {
 #[serde(deny_unknown_fields)]
 struct FileSourceConfig {
     /// The file, or a list of files.
+    #[schemars(extend("format" = "path"))]
     path: Paths,
     /// How much is read at once.
     block: Option<modrun_core::Size>,
