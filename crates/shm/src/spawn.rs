@@ -72,8 +72,10 @@ impl Stage {
     /// a descriptor's number is below 3 or taken.
     pub fn spawn(mut self) -> Result<Child> {
         self.check_numbers()?;
+        // What an attempt has got stays for the next one, so that soon only what does not change is not held.
+        let mut held = Vec::new();
         for _ in 0..ATTEMPTS_MAX {
-            match self.try_spawn() {
+            match self.try_spawn(&mut held) {
                 Ok(child) => return Child::new(child),
                 Err(error) if error.raw_os_error() == Some(CHANGED_HANDS.raw_os_error()) => {}
                 Err(error) => return Err(self.failed(error)),
@@ -110,13 +112,12 @@ impl Stage {
         .with_source(error)
     }
 
-    fn try_spawn(&mut self) -> io::Result<std::process::Child> {
+    fn try_spawn(&mut self, held: &mut Vec<OwnedFd>) -> io::Result<std::process::Child> {
         self.move_away()?;
-        let places = self
-            .descriptors
-            .iter()
-            .map(|(source, number)| Place::hold(source, *number))
-            .collect::<Result<_, _>>()?;
+        let mut places = Vec::with_capacity(self.descriptors.len());
+        for (source, number) in &self.descriptors {
+            places.push(Place::hold(source, *number, held)?);
+        }
         let steps = Steps { places, parent: rustix::process::getpid(), long_turns: self.long_turns };
         let mut command = Command::new(&self.program);
         command
@@ -155,18 +156,16 @@ struct Place {
     number: RawFd,
     /// Device and inode of what has the number in the parent.
     occupant: (u64, u64),
-    /// Keeps the number in use, where nothing else did; closed with the command.
-    _held: Option<OwnedFd>,
 }
 
 impl Place {
-    fn hold(source: &OwnedFd, number: RawFd) -> rustix::io::Result<Self> {
-        let held = rustix::io::fcntl_dupfd_cloexec(source, number)?;
-        let held = Some(held).filter(|held| held.as_raw_fd() == number);
-        match occupant(number) {
-            Err(Errno::BADF) => Err(CHANGED_HANDS),
-            occupant => Ok(Self { source: source.as_raw_fd(), number, occupant: occupant?, _held: held }),
+    /// Has `number` in use, by `held` unless something else has it.
+    fn hold(source: &OwnedFd, number: RawFd, held: &mut Vec<OwnedFd>) -> rustix::io::Result<Self> {
+        let holder = rustix::io::fcntl_dupfd_cloexec(source, number)?;
+        if holder.as_raw_fd() == number {
+            held.push(holder);
         }
+        Ok(Self { source: source.as_raw_fd(), number, occupant: occupant(number)? })
     }
 }
 
@@ -227,10 +226,13 @@ fn close_all_on_exec() -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Device and inode of what has `number`.
+/// Device and inode of what has `number`, which something had a moment ago.
 fn occupant(number: RawFd) -> rustix::io::Result<(u64, u64)> {
-    let stat = rustix::fs::fstat(borrow(number))?;
-    Ok((stat.st_dev, stat.st_ino))
+    match rustix::fs::fstat(borrow(number)) {
+        Ok(stat) => Ok((stat.st_dev, stat.st_ino)),
+        Err(Errno::BADF) => Err(CHANGED_HANDS),
+        Err(error) => Err(error),
+    }
 }
 
 /// Gives `source` the number `number` in this process, open across exec.
