@@ -48,6 +48,14 @@ impl Code {
     pub const VERIFY: Code = Code("E105");
     /// A stage's own code failed or panicked.
     pub const STAGE: Code = Code("E106");
+    /// The program of a stage cannot be started, or is not ready in time.
+    pub const START: Code = Code("E107");
+    /// The process of a stage ended before it was done.
+    pub const EXIT: Code = Code("E108");
+    /// The process of a stage broke the stage protocol, or its columns are not those of the plan.
+    pub const PROTOCOL: Code = Code("E109");
+    /// The program of a stage cannot be built.
+    pub const BUILD: Code = Code("E110");
 }
 
 impl fmt::Display for Code {

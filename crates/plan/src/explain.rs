@@ -31,6 +31,10 @@ pages! {
     OVERFLOW "E104",
     VERIFY "E105",
     STAGE "E106",
+    START "E107",
+    EXIT "E108",
+    PROTOCOL "E109",
+    BUILD "E110",
 }
 
 /// The page of an error, in Markdown: what it means, an example and how to mend it. `code` may be in lower case.
@@ -55,7 +59,7 @@ mod tests {
                 line.trim().strip_prefix("pub const ")?.split_once("= Code(\"")?.1.split('"').next()
             })
             .collect();
-        assert!(defined.len() >= 19, "the codes are no longer where this test looks: {defined:?}");
+        assert!(defined.len() >= 23, "the codes are no longer where this test looks: {defined:?}");
         assert_eq!(codes().map(|code| code.0).collect::<Vec<_>>(), defined);
 
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors");
