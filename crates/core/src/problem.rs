@@ -51,7 +51,7 @@ impl Code {
     /// The program of a stage cannot be started, or is not ready in time.
     pub const START: Code = Code("E107");
     /// The process of a stage ended before it was done.
-    pub const EXIT: Code = Code("E108");
+    pub const PROCESS_ENDED: Code = Code("E108");
     /// The process of a stage broke the stage protocol, or its columns are not those of the plan.
     pub const PROTOCOL: Code = Code("E109");
     /// The program of a stage cannot be built.

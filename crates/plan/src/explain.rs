@@ -32,7 +32,7 @@ pages! {
     VERIFY "E105",
     STAGE "E106",
     START "E107",
-    EXIT "E108",
+    PROCESS_ENDED "E108",
     PROTOCOL "E109",
     BUILD "E110",
 }
