@@ -1,5 +1,7 @@
 //! Events that could not be processed; nothing is dropped without one.
 
+use std::borrow::Cow;
+
 /// Where a raw line came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -28,10 +30,12 @@ pub enum Payload {
 /// One event that went wrong: where, why, and the event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// The cause as a stable word, such as `not_json`.
-    pub reason: &'static str,
+    /// The cause as a stable word, such as `not_json`; of code in another language, its error's class.
+    pub reason: Cow<'static, str>,
     /// The cause for a person: lowercase, names in backticks.
     pub cause: String,
+    /// More of it, such as a traceback.
+    pub detail: Option<String>,
     /// Where it came from, if the stage knows.
     pub origin: Option<Origin>,
     /// The event.

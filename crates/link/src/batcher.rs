@@ -73,6 +73,10 @@ impl Batcher {
         self.waiting.push_back(batch);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// When rows that wait must leave at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.policy {
@@ -109,7 +113,8 @@ impl Batcher {
         let (mut parts, mut count, mut bytes) = (Vec::new(), 0, 0);
         while let Some(batch) = self.waiting.front() {
             let (rows, length) = (self.count_of(batch), size(batch));
-            if !parts.is_empty() && (count + rows > 2 * ADAPTIVE_ROWS || bytes + length > 2 * ADAPTIVE_BYTES) {
+            if !parts.is_empty() && (count + rows > 2 * ADAPTIVE_ROWS || bytes + length > 2 * ADAPTIVE_BYTES)
+            {
                 break;
             }
             (count, bytes) = (count + rows, bytes + length);

@@ -16,6 +16,14 @@
 //!
 //! Neighbours: `modrun-worker` runs the loops at both ends; `modrun-wire` knows the bytes, `modrun-shm` the memory.
 
+mod batcher;
+mod failure;
+mod guest;
+mod host;
 mod memory;
+mod peer;
+mod pool;
 
+pub use guest::{Guest, Request, STAGE_VARIABLE};
+pub use host::{Arrival, Ended, Gone, Host, HostReceiver, HostSender, INLINE_MAX, Parcel, Passed, Received};
 pub use memory::{Closed, Receiver, Sender, ordered};

@@ -61,6 +61,8 @@ pub(crate) enum Arrived<M> {
     Batch(Batch, Option<Buffer>, Option<RecordBatch>),
     /// The other end is done with a batch.
     Credit(Credit, Kept),
+    /// What was to travel past the stage when nothing was on its way.
+    Bypass(Vec<(StageId, DeadLetter)>),
     /// Another message with its payload, and the batch that it is about.
     Other(M, Option<Buffer>, Option<RecordBatch>),
 }
@@ -123,12 +125,12 @@ pub(crate) struct Peer<M> {
 impl<M: Side> Peer<M> {
     pub(crate) fn new(
         socket: UnixStream,
+        frames: Frames<UnixStream, M>,
         clock: Arc<dyn Clock>,
         terms: Terms,
         mine: Option<Writable>,
         theirs: Option<Readable>,
-    ) -> std::io::Result<Self> {
-        let frames = Frames::new(socket.try_clone()?, terms.inline_max);
+    ) -> Self {
         let state = State {
             frames: Some(frames),
             waiting: 0,
@@ -141,7 +143,7 @@ impl<M: Side> Peer<M> {
             arrived: VecDeque::new(),
             failure: None,
         };
-        Ok(Self {
+        Self {
             socket,
             clock,
             out: Mutex::default(),
@@ -151,7 +153,7 @@ impl<M: Side> Peer<M> {
             mine,
             theirs,
             pool: Arc::default(),
-        })
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<M>> {
@@ -245,6 +247,26 @@ impl<M: Side> Peer<M> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Has dead letters travel past the other end with the last batch on its way; gives them back if there is none.
+    pub(crate) fn bypass_behind(
+        &self,
+        letters: Vec<(StageId, DeadLetter)>,
+    ) -> Option<Vec<(StageId, DeadLetter)>> {
+        match self.lock().sent.back_mut() {
+            Some(last) => {
+                last.kept.bypass.extend(letters);
+                None
+            }
+            None => Some(letters),
+        }
+    }
+
+    /// Has dead letters travel past the other end behind what came from it already.
+    pub(crate) fn bypass(&self, letters: Vec<(StageId, DeadLetter)>) {
+        self.lock().arrived.push_back(Arrived::Bypass(letters));
+        self.changed.notify_all();
     }
 
     /// Waits until a payload of `length` bytes may be sent; gives its place, or `None` if that is inline.
@@ -349,9 +371,7 @@ impl<M: Side> Peer<M> {
     ) -> MutexGuard<'a, State<M>> {
         state.waiting += 1;
         let mut state = match left {
-            Some(left) => {
-                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-            }
+            Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
         state.waiting -= 1;
@@ -439,7 +459,10 @@ impl<M: Side> State<M> {
                 let due = self.sent.front().map(|sent| sent.seq);
                 let sent = self.sent.pop_front().filter(|_| due == Some(credit.seq));
                 let sent = sent.ok_or_else(|| {
-                    Failure::garbage(format!("credit came for batch {}, which was not next in turn", credit.seq.0))
+                    Failure::garbage(format!(
+                        "credit came for batch {}, which was not next in turn",
+                        credit.seq.0
+                    ))
                 })?;
                 self.sent_bytes -= sent.length;
                 self.arrived.push_back(Arrived::Credit(credit, sent.kept));
@@ -463,21 +486,5 @@ impl<M: Side> State<M> {
     /// The next thing that came.
     pub(crate) fn take(&mut self) -> Option<Arrived<M>> {
         self.arrived.pop_front()
-    }
-
-    /// What came, oldest first, to look at.
-    pub(crate) fn arrived(&self) -> &VecDeque<Arrived<M>> {
-        &self.arrived
-    }
-
-    /// Remembers what travels past the stage behind the batches on their way; gives it back if there are none.
-    pub(crate) fn bypass(&mut self, letters: Vec<(StageId, DeadLetter)>) -> Option<Vec<(StageId, DeadLetter)>> {
-        match self.sent.back_mut() {
-            Some(last) => {
-                last.kept.bypass.extend(letters);
-                None
-            }
-            None => Some(letters),
-        }
     }
 }

@@ -135,8 +135,11 @@ fn line(stage: &str, letter: DeadLetter) -> Map<String, Value> {
         line.insert("line".into(), json!(origin.line));
         line.insert("offset".into(), origin.offset.into());
     }
-    line.insert("reason".into(), letter.reason.into());
+    line.insert("reason".into(), letter.reason.into_owned().into());
     line.insert("cause".into(), letter.cause.into());
+    if let Some(detail) = letter.detail {
+        line.insert("detail".into(), detail.into());
+    }
     match letter.payload {
         Payload::Raw { bytes, truncated } => {
             let (key, text) = match String::from_utf8(bytes) {

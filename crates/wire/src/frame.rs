@@ -107,7 +107,7 @@ impl<R: Read, M: Incoming> Frames<R, M> {
 
     /// Waits for the next frame; `None` is the end of the stream between two frames. After an error the stream
     /// cannot be read any further.
-    #[allow(clippy::should_implement_trait)]
+    #[allow(clippy::should_implement_trait, reason = "an iterator would have to end after an error")]
     pub fn next(&mut self) -> Result<Option<Frame<M>>> {
         loop {
             match split::<M>(self.there(), self.inline_max)? {

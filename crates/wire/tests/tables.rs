@@ -2,8 +2,7 @@
 
 mod support;
 
-use arrow_array::types::UInt8Type;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
 use modrun_wire::table::{self, Layout};

@@ -196,7 +196,7 @@ pub fn keep(batch: &RecordBatch, goes_on: Vec<bool>, out: &mut Output) -> Result
 fn dead_letter(batch: &RecordBatch, row: usize, error: &(dyn std::error::Error + 'static)) -> DeadLetter {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     let cause = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    DeadLetter { reason: "function", cause, origin: None, payload: Payload::Event(ndjson::event(batch, row)) }
+    DeadLetter { reason: "function".into(), cause, detail: None, origin: None, payload: Payload::Event(ndjson::event(batch, row)) }
 }
 
 struct MapBatch<F> {

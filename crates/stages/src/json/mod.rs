@@ -199,7 +199,8 @@ impl Parser {
             Err(fault) => {
                 let kept = if too_long { text.len().min(KEPT_OF_LONG_LINE) } else { text.len() };
                 out.dead_letter(DeadLetter {
-                    reason: fault.reason,
+                    reason: fault.reason.into(),
+                    detail: None,
                     cause: fault.cause,
                     origin: Some(start.line(at, line)),
                     payload: Payload::Raw { bytes: text[..kept].to_vec(), truncated: too_long },

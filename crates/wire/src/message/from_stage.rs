@@ -133,6 +133,12 @@ pub struct Failed {
     pub input: Seq,
     /// The events' rows in it.
     pub rows: Vec<u32>,
+    /// Where the only event of `rows` begins, if it is a line of its row's text.
+    pub text_offset: u64,
+    /// The line's bytes, without the newline; 0: the event is its whole row.
+    pub text_length: u64,
+    /// The only event of `rows` as a JSON object, if it is not its whole row; may be empty.
+    pub event: String,
 }
 
 impl Default for Failed {
@@ -144,6 +150,9 @@ impl Default for Failed {
             detail: String::new(),
             input: Seq(0),
             rows: Vec::new(),
+            text_offset: 0,
+            text_length: 0,
+            event: String::new(),
         }
     }
 }
@@ -165,6 +174,9 @@ impl Body for Failed {
             4 => self.detail = value.string()?,
             5 => self.input = Seq(value.fixed64()?),
             6 => value.extend_u32s(&mut self.rows)?,
+            7 => self.text_offset = value.u64()?,
+            8 => self.text_length = value.u64()?,
+            9 => self.event = value.string()?,
             _ => {}
         }
         Ok(())
@@ -184,6 +196,9 @@ impl Body for Failed {
         write_string(4, &self.detail, out);
         write_fixed64(5, self.input.0, out);
         write_u32s(6, &self.rows, out);
+        write_u64(7, self.text_offset, out);
+        write_u64(8, self.text_length, out);
+        write_string(9, &self.event, out);
     }
 }
 

@@ -1,0 +1,220 @@
+//! A stage's end of its process: what the Rust SDK, and built-in stages in a process of their own, talk through.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use modrun_core::env::Clock;
+use modrun_core::{Activity, Error, Result, Seq, Window};
+use modrun_shm::{Readable, Writable, inherited};
+use modrun_wire::table::{Layout, rows_within};
+use modrun_wire::{Credit, Failed, Frame, Frames, FromStage, Open, ToStage, table};
+
+use crate::failure::Failure;
+use crate::peer::{Arrived, Kept, Peer, Side, Sorted, Terms};
+
+/// The variable that tells a process that it is a stage, and where its descriptors are.
+pub const STAGE_VARIABLE: &str = "MODRUN_STAGE";
+
+impl Side for ToStage {
+    fn sort(self) -> Sorted<Self> {
+        match self {
+            ToStage::Batch(batch) => Sorted::Batch(batch),
+            ToStage::Credit(credit) => Sorted::Credit(credit),
+            other => Sorted::Other(other, None),
+        }
+    }
+}
+
+/// What the runtime wants of a stage.
+#[derive(Debug)]
+pub enum Request {
+    /// Process these rows, the batch of this number.
+    Batch(Seq, RecordBatch),
+    /// Send the state at this epoch.
+    Barrier(u64),
+    /// There are no more batches; a source stops.
+    End,
+    /// Give the results their final name.
+    Commit,
+    /// Exit: the runtime has gone, or is done with the stage.
+    Exit,
+}
+
+/// A stage's end of its process; several threads may share it.
+#[derive(Clone)]
+pub struct Guest {
+    peer: Arc<Peer<ToStage>>,
+    open: Arc<Open>,
+    state: Arc<Vec<u8>>,
+    input: Option<SchemaRef>,
+}
+
+impl Guest {
+    /// Takes over the descriptors that `variable`, the value of [`STAGE_VARIABLE`], names, and waits for `Open`.
+    ///
+    /// # Errors
+    /// Invalid, if the descriptors are not what the protocol says; Internal, if the runtime breaks it.
+    pub fn start(variable: &str, clock: Arc<dyn Clock>) -> Result<Self> {
+        let socket = UnixStream::from(inherited(number(variable, "socket")?)?);
+        let input = inherited(number(variable, "input")?)?;
+        let output = inherited(number(variable, "output")?)?;
+        let reading = socket.try_clone().map_err(|error| {
+            Error::unavailable("no descriptor is left for the stage's socket").with_source(error)
+        })?;
+        let mut frames = Frames::new(reading, 0);
+        let ToStage::Open(open) = next(&mut frames)?.message else {
+            return Err(Error::internal("the runtime did not begin with `Open`"));
+        };
+        let mut state = Vec::new();
+        for _ in 0..open.state_chunks {
+            let Frame { message: ToStage::State(_), payload } = next(&mut frames)? else {
+                return Err(Error::internal("the runtime sent fewer chunks of state than it said"));
+            };
+            state.extend_from_slice(payload.as_deref().unwrap_or_default());
+        }
+        let terms = Terms {
+            window: Window { batches: open.window_batches, bytes: open.window_bytes },
+            inline_max: open.inline_max as usize,
+        };
+        frames.set_inline_max(terms.inline_max);
+        let theirs = Some(open.input_segment).filter(|&bytes| bytes > 0);
+        let theirs = theirs.map(|bytes| Readable::attach(input, bytes)).transpose()?;
+        let mine = Some(open.output_segment).filter(|&bytes| bytes > 0);
+        let mine = mine.map(|bytes| Writable::attach(output, bytes)).transpose()?;
+        let input = open.input.as_ref().map(modrun_wire::Schema::to_arrow);
+        let peer = Arc::new(Peer::new(socket, frames, clock, terms, mine, theirs));
+        Ok(Self { peer, open: Arc::new(*open), state: Arc::new(state), input })
+    }
+
+    /// What the stage was opened with.
+    pub fn opened_with(&self) -> &Open {
+        &self.open
+    }
+
+    /// The state to go on from; empty at the start.
+    pub fn state(&self) -> &[u8] {
+        &self.state
+    }
+
+    /// The columns that come in; `None` for a source.
+    pub fn input(&self) -> Option<&SchemaRef> {
+        self.input.as_ref()
+    }
+
+    /// Waits for what the runtime wants next. `meter` is told what the time is spent on.
+    pub fn next(&self, meter: &mut dyn FnMut(Activity)) -> Result<Request> {
+        meter(Activity::Starved);
+        loop {
+            let arrived = match self.peer.wait(None, |state| state.take()) {
+                Ok(arrived) => arrived,
+                Err(Failure::Ended | Failure::Closed(_) | Failure::Socket(_)) => return Ok(Request::Exit),
+                Err(failure) => return Err(error(failure)),
+            };
+            match arrived {
+                Some(Arrived::Batch(batch, inline, _)) => {
+                    meter(Activity::Receive);
+                    let payload = self.peer.payload(&batch, inline).map_err(error)?;
+                    meter(Activity::Decode);
+                    let schema = self.input.as_ref();
+                    let schema =
+                        schema.ok_or_else(|| Error::internal("the runtime sent rows to a source"))?;
+                    let rows = table::decode(payload, schema)
+                        .map_err(|garbage| error(Failure::garbage(garbage.to_string())))?;
+                    return Ok(Request::Batch(batch.seq, rows));
+                }
+                Some(Arrived::Other(ToStage::Barrier(barrier), ..)) => {
+                    return Ok(Request::Barrier(barrier.epoch));
+                }
+                Some(Arrived::Other(ToStage::End, ..)) => return Ok(Request::End),
+                Some(Arrived::Other(ToStage::Commit, ..)) => return Ok(Request::Commit),
+                Some(Arrived::Other(..)) => {
+                    return Err(Error::internal("the runtime said something out of turn"));
+                }
+                Some(Arrived::Credit(..) | Arrived::Bypass(_)) | None => {}
+            }
+        }
+    }
+
+    /// Whether the runtime wants something already.
+    pub fn has_request(&self) -> bool {
+        self.peer.has_arrived()
+    }
+
+    /// Sends rows that the batch `input` caused, once there is credit; in parts if they are too large for one payload.
+    /// Gives the rows that are too large even alone.
+    pub fn send(
+        &self,
+        rows: &RecordBatch,
+        input: Option<Seq>,
+        meter: &mut dyn FnMut(Activity),
+    ) -> Result<Vec<RecordBatch>> {
+        let unfit = |error| Error::internal("a batch does not fit the protocol").with_source(error);
+        let (mut left, mut too_large) = (rows.clone(), Vec::new());
+        while left.num_rows() > 0 {
+            meter(Activity::Encode);
+            let mut layout = Layout::of(&left).map_err(unfit)?;
+            let mut count = left.num_rows();
+            if layout.length() > self.peer.payload_max() {
+                count = rows_within(&left, self.peer.payload_max()).map_err(unfit)?;
+                layout = Layout::of(&left.slice(0, count)).map_err(unfit)?;
+            }
+            if count == 0 {
+                too_large.push(left.slice(0, 1));
+                count = 1;
+            } else {
+                self.peer.send(&layout, input, Kept::default(), meter).map_err(error)?;
+            }
+            left = left.slice(count, left.num_rows() - count);
+        }
+        Ok(too_large)
+    }
+
+    /// Tells of events that went wrong.
+    pub fn fail(&self, failed: Failed) -> Result<()> {
+        self.say(&FromStage::Failed(failed))
+    }
+
+    /// The batch is done with: what it caused has been sent.
+    pub fn credit(&self, credit: Credit) {
+        self.peer.pay(&[credit]);
+    }
+
+    /// Writes what waits to be written.
+    pub fn flush(&self) -> Result<()> {
+        self.peer.flush().map_err(error)
+    }
+
+    /// Says something, with what is flushed next.
+    pub fn say(&self, message: &FromStage) -> Result<()> {
+        let mut encoded = Ok(());
+        self.peer.say(|out| encoded = message.encode(out));
+        encoded.map_err(|error| Error::internal("a message cannot be written").with_source(error))
+    }
+}
+
+/// The first messages, which nobody else waits for.
+fn next<R: Read>(frames: &mut Frames<R, ToStage>) -> Result<Frame<ToStage>> {
+    let frame = frames
+        .next()
+        .map_err(|error| Error::internal("the runtime broke the stage protocol").with_source(error))?;
+    frame.ok_or_else(|| Error::unavailable("the runtime has gone before the stage was open"))
+}
+
+/// The number of a descriptor in the variable's value.
+fn number(variable: &str, name: &str) -> Result<i32> {
+    let value = variable.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    value.and_then(|value| value.parse().ok()).ok_or_else(|| {
+        Error::invalid(format!("`{STAGE_VARIABLE}` has no number for `{name}`"))
+            .with_hint("`modrun run` sets it for the stages that it starts")
+    })
+}
+
+fn error(failure: Failure) -> Error {
+    match failure {
+        Failure::Garbage(what) => Error::internal(format!("the runtime broke the stage protocol: {what}")),
+        failure => Error::unavailable("the runtime has gone").with_source(failure),
+    }
+}
