@@ -183,7 +183,7 @@ pub enum Flaw {
         expected: u64,
     },
     /// A buffer outside the part of the payload where buffers are.
-    #[error("the {buffer} at {offset} are outside the payload")]
+    #[error("the {buffer} at {offset} are outside the part of the payload that buffers lie in")]
     Outside {
         /// Which buffer.
         buffer: &'static str,

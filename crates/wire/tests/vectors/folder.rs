@@ -11,13 +11,16 @@ use serde_json::Value;
 /// The bytes of a vector and what they mean.
 pub(crate) type Vectors = BTreeMap<String, (Vec<u8>, Value)>;
 
+/// The environment variable that has the files written anew.
+const BLESS: &str = "MODRUN_BLESS";
+
 fn path(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto/vectors").join(folder)
 }
 
 /// Compares the folder with `expected`, or makes it so; gives what stands there.
 pub(crate) fn check(folder: &str, expected: &Vectors) -> Vectors {
-    if std::env::var_os("MODRUN_BLESS").is_some() {
+    if std::env::var_os(BLESS).is_some() {
         bless(folder, expected);
     }
     let found = read(folder);
@@ -27,6 +30,16 @@ pub(crate) fn check(folder: &str, expected: &Vectors) -> Vectors {
         assert_eq!(&found[name], vector, "proto/vectors/{folder}/{name}");
     }
     found
+}
+
+/// Compares why vectors were refused with the file of this crate that says so, or writes it.
+pub(crate) fn check_reasons(file: &str, reasons: &[String]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file);
+    if std::env::var_os(BLESS).is_some() {
+        fs::write(&path, reasons.join("\n") + "\n").unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap();
+    assert_eq!(reasons, expected.lines().collect::<Vec<_>>(), "tests/vectors/{file}");
 }
 
 fn read(folder: &str) -> Vectors {

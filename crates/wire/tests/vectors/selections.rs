@@ -45,7 +45,7 @@ fn the_vectors_of_selections_are_written_and_read() {
 #[test]
 fn a_selection_that_does_not_fit_its_batch_is_refused() {
     for (bytes, rows, kept, expected) in [
-        (vec![], 1, 0, "a selection of 0 bytes cannot stand for 1 rows"),
+        (vec![0u8; 0], 1, 0, "a selection of 0 bytes cannot stand for 1 rows"),
         (vec![0, 0], 8, 0, "a selection of 2 bytes cannot stand for 8 rows"),
         (vec![0b101], 3, 3, "the selection keeps 2 rows instead of 3"),
         (vec![0b1000], 3, 1, "the selection keeps 0 rows instead of 1"),
