@@ -1,0 +1,3 @@
+"""What this SDK calls itself in `Ready`."""
+
+SDK = "python 0.1.0"
