@@ -136,8 +136,8 @@ impl Host {
         let arrived = self.peer.wait(until, |state| state.take()).map_err(|failure| self.error(failure))?;
         match arrived {
             None => Ok(None),
-            Some(Arrived::Other(FromStage::Failed(failed), _, None)) => Err(self.failed(&failed)),
-            Some(Arrived::Other(message, _, None)) => Ok(Some(message)),
+            Some(Arrived::Other(FromStage::Failed(failed), None)) => Err(self.failed(&failed)),
+            Some(Arrived::Other(message, None)) => Ok(Some(message)),
             Some(_) => Err(self.garbage("it sent a batch or credit out of turn")),
         }
     }

@@ -21,6 +21,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use modrun_core::Seq;
 
@@ -162,6 +163,17 @@ impl<T> Drop for Sender<T> {
     }
 }
 
+/// What a receiver has before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// The next message.
+    Message,
+    /// Nothing yet.
+    Nothing,
+    /// The end of the link.
+    End,
+}
+
 /// The receiving end.
 pub struct Receiver<T> {
     edge: Arc<Edge<T>>,
@@ -170,15 +182,37 @@ pub struct Receiver<T> {
 impl<T> Receiver<T> {
     /// Waits until the next message is there; `Ok(false)` is the end of the link.
     pub fn ready(&self) -> Result<bool, Closed> {
+        self.ready_within(None).map(|ready| ready == Ready::Message)
+    }
+
+    /// Waits until the next message is there, for `limit` at most.
+    pub fn ready_within(&self, limit: Option<Duration>) -> Result<Ready, Closed> {
         let mut state = self.edge.lock();
+        let arrived = &self.edge.arrived;
         loop {
             match state.slots.front() {
                 _ if state.closed => return Err(Closed),
-                Some(Slot::Message(_)) => return Ok(true),
-                _ if state.senders == 0 => return Ok(false),
-                _ => state = self.edge.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Slot::Message(_)) => return Ok(Ready::Message),
+                _ if state.senders == 0 => return Ok(Ready::End),
+                _ => {}
             }
+            let Some(limit) = limit else {
+                state = arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let (after, timeout) =
+                arrived.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
+            // Whoever asks with a limit asks again; a wake-up for nothing only shortens one wait.
+            if timeout.timed_out() {
+                return Ok(Ready::Nothing);
+            }
+            state = after;
         }
+    }
+
+    /// Whether the next message is there.
+    pub fn has_message(&self) -> bool {
+        matches!(self.edge.lock().slots.front(), Some(Slot::Message(_)))
     }
 
     /// Takes the next message and returns its credit, waiting for it if need be; `Ok(None)` is the end of the link.

@@ -63,8 +63,8 @@ pub(crate) enum Arrived<M> {
     Credit(Credit, Kept),
     /// What was to travel past the stage when nothing was on its way.
     Bypass(Vec<(StageId, DeadLetter)>),
-    /// Another message with its payload, and the batch that it is about.
-    Other(M, Option<Buffer>, Option<RecordBatch>),
+    /// Another message, and the batch that it is about.
+    Other(M, Option<RecordBatch>),
 }
 
 /// What is remembered of a batch until it has credit.
@@ -92,7 +92,7 @@ struct Sent {
     kept: Kept,
 }
 
-struct State<M> {
+pub(crate) struct State<M> {
     /// The reading half, unless somebody is reading.
     frames: Option<Frames<UnixStream, M>>,
     /// Threads that wait for what the reader brings.
@@ -467,10 +467,10 @@ impl<M: Side> State<M> {
                 self.sent_bytes -= sent.length;
                 self.arrived.push_back(Arrived::Credit(credit, sent.kept));
             }
-            Sorted::Other(message, None) => self.arrived.push_back(Arrived::Other(message, payload, None)),
+            Sorted::Other(message, None) => self.arrived.push_back(Arrived::Other(message, None)),
             Sorted::Other(message, about) => {
                 let rows = self.rows_of(about)?;
-                self.arrived.push_back(Arrived::Other(message, payload, Some(rows)));
+                self.arrived.push_back(Arrived::Other(message, Some(rows)));
             }
         }
         Ok(())

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use modrun_core::env::Env;
 use modrun_core::{
     Activity, DeadLetter, Error, Ledger, Message, Polled, Result, Seq, Source, StageId, State,
 };
-use modrun_link::Receiver;
+use modrun_link::{HostReceiver, Passed, Ready, Received, Receiver};
 
 /// How long a source waits before the loop looks whether it should stop.
 const POLL_MAX: Duration = Duration::from_millis(100);
@@ -100,6 +100,8 @@ pub enum Inlet {
     Source(Arc<SharedSource>),
     /// The chain before.
     Link(Receiver<Message>),
+    /// The stage before, which is a process; shared with other workers.
+    Host(Arc<SharedHost>),
 }
 
 /// What there is to do next.
@@ -116,15 +118,24 @@ pub(crate) enum Incoming {
 }
 
 impl Inlet {
-    /// Waits for what there is to do next; the waiting is the head's starvation.
-    pub(crate) fn next(&self, env: &Env, ledger: &mut Ledger) -> Result<Incoming> {
+    /// Waits for what there is to do next, until `until` at most; the waiting is the head's starvation.
+    pub(crate) fn next(
+        &self,
+        env: &Env,
+        until: Option<Instant>,
+        ledger: &mut Ledger,
+    ) -> Result<Incoming> {
         ledger.enter(0, Activity::Starved);
         let link = match self {
             Inlet::Source(source) => return source.next(env, ledger),
+            Inlet::Host(host) => return host.next(env, until, ledger),
             Inlet::Link(link) => link,
         };
         let closed = |closed| Error::internal("the stages before have failed").with_source(closed);
-        link.ready().map_err(closed)?;
+        let limit = until.map(|until| until.saturating_duration_since(env.clock.now()));
+        if link.ready_within(limit).map_err(closed)? == Ready::Nothing {
+            return Ok(Incoming::Idle);
+        }
         ledger.enter(0, Activity::Receive);
         Ok(match link.recv().map_err(closed)? {
             Some((seq, Message::Batches { rows, dead_letters })) => {
@@ -133,5 +144,105 @@ impl Inlet {
             Some((_, Message::Partial(state))) => Incoming::Partial(state),
             None => Incoming::End(Seq::default()),
         })
+    }
+
+    /// Whether more is at hand at once.
+    pub(crate) fn has_more(&self) -> bool {
+        match self {
+            // A source may have to wait for its input at any time.
+            Inlet::Source(_) => false,
+            Inlet::Link(link) => link.has_message(),
+            Inlet::Host(host) => host.receiver.has_arrived(),
+        }
+    }
+}
+
+/// What comes from a stage that is a process, and the account of what the stage did.
+pub struct SharedHost {
+    receiver: HostReceiver,
+    live: Arc<Live>,
+    stopped: AtomicBool,
+    passed: Mutex<Passed>,
+}
+
+impl SharedHost {
+    /// Shares what comes from a stage.
+    pub fn new(receiver: HostReceiver, live: Arc<Live>) -> Self {
+        Self { receiver, live, stopped: AtomicBool::new(false), passed: Mutex::default() }
+    }
+
+    /// What comes from the stage.
+    pub fn receiver(&self) -> &HostReceiver {
+        &self.receiver
+    }
+
+    /// What the stage did with the events that it was given.
+    pub fn passed(&self) -> Passed {
+        *self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_source(&self) -> bool {
+        self.receiver.stage() == StageId(0)
+    }
+
+    fn next(&self, env: &Env, until: Option<Instant>, ledger: &mut Ledger) -> Result<Incoming> {
+        let until = if self.is_source() {
+            self.stop_if_told()?;
+            let look = env.clock.now() + POLL_MAX;
+            Some(until.map_or(look, |until| until.min(look)))
+        } else {
+            until
+        };
+        match self.receiver.recv(until)? {
+            Received::Nothing => Ok(Incoming::Idle),
+            Received::End(seq) => Ok(Incoming::End(seq)),
+            Received::Some(seq, parcel) => {
+                let arrival = self.receiver.open(parcel, &mut |activity| ledger.enter(0, activity))?;
+                self.account(&arrival.passed);
+                Ok(Incoming::Batches { seq, rows: arrival.rows, dead_letters: arrival.dead_letters })
+            }
+        }
+    }
+
+    /// Takes what has come from a sink: dead letters that went past it, and its own.
+    pub(crate) fn settle(
+        &self,
+        until: Option<Instant>,
+        ledger: &mut Ledger,
+        stage: usize,
+    ) -> Result<Option<Vec<(StageId, DeadLetter)>>> {
+        match self.receiver.recv(until)? {
+            Received::Nothing | Received::End(_) => Ok(None),
+            Received::Some(_, parcel) => {
+                let arrival = self.receiver.open(parcel, &mut |activity| ledger.enter(stage, activity))?;
+                self.account(&arrival.passed);
+                Ok(Some(arrival.dead_letters))
+            }
+        }
+    }
+
+    fn account(&self, passed: &Passed) {
+        if self.receiver.stage() == StageId(1) {
+            self.live.events.fetch_add(passed.events, Ordering::Relaxed);
+        }
+        if self.is_source() {
+            let (read, total) = self.receiver.progress();
+            self.live.bytes_read.store(read, Ordering::Relaxed);
+            self.live.bytes_total.store(total, Ordering::Relaxed);
+        }
+        let mut sum = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        sum.batches += passed.batches;
+        sum.events += passed.events;
+        sum.filtered += passed.filtered;
+        sum.dead_letters += passed.dead_letters;
+    }
+
+    /// Passes the wish to stop on to the source's process, once.
+    fn stop_if_told(&self) -> Result<()> {
+        if self.live.stop.load(Ordering::Relaxed) && !self.stopped.swap(true, Ordering::Relaxed) {
+            self.live.cut_short.store(true, Ordering::Relaxed);
+            self.receiver.stop()?;
+        }
+        Ok(())
     }
 }

@@ -11,9 +11,9 @@
 //! final name is the runtime's.
 //!
 //! ```text
-//!   Inlet            Chain                        Outlet
-//!   shared source ─▶ json ▶ filter ▶ aggregate ─▶ link, or the pipeline's end
-//!   or link
+//!   Inlet              Chain                        Outlet
+//!   shared source, ──▶ json ▶ filter ▶ aggregate ─▶ link, process,
+//!   link, process      (or none: it forwards)       or the pipeline's end
 //! ```
 //!
 //! Neighbours: `modrun-link` below, `modrun-runtime` above.
@@ -23,7 +23,7 @@ mod inlet;
 mod outlet;
 
 pub use chain::{Chain, Operator, Prepared, Step, Tally};
-pub use inlet::{Inlet, Live, SharedSource};
+pub use inlet::{Inlet, Live, SharedHost, SharedSource};
 pub use outlet::{Outlet, SetAside};
 
 use std::sync::Arc;
@@ -33,6 +33,8 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use modrun_core::env::Env;
 use modrun_core::{Activity, DeadLetter, Error, Ledger, Result, Row, Seq, StageId, State, Transform};
+
+use modrun_link::Closed;
 
 use inlet::Incoming;
 
@@ -61,6 +63,8 @@ pub struct Worker {
 pub struct Finished {
     /// The stages in the order of the chain: time and counts.
     pub stages: Vec<(Step, Row, Tally)>,
+    /// The time of a loop without a stage, which forwards from process to process.
+    pub forwarding: Option<Row>,
     /// The sink, if the chain has one: prepared, not committed.
     pub sink: Option<Prepared>,
     /// From its beginning to its end; the ledger's rows add up to it.
@@ -71,47 +75,54 @@ impl Worker {
     /// Runs to the end of the input.
     pub fn run(mut self) -> Result<Finished> {
         let begin = self.env.clock.now();
-        let mut ledger = Ledger::open(self.env.clock.clone(), self.chain.len());
+        // A loop that only forwards, from process to process, has a row of its own.
+        let mut ledger = Ledger::open(self.env.clock.clone(), self.chain.len().max(1));
+        let tail = self.chain.len().saturating_sub(1);
         let mut partials = Vec::new();
         let end = loop {
-            match self.inlet.next(&self.env, &mut ledger)? {
+            match self.inlet.next(&self.env, self.outlet.deadline(), &mut ledger)? {
                 Incoming::Batches { seq, rows, dead_letters } => {
                     let mut passage = self.chain.carry(rows, &mut ledger)?;
                     passage.dead_letters.splice(0..0, dead_letters);
-                    self.outlet.deliver(seq, passage, &mut ledger)?;
+                    self.outlet.deliver(seq, passage, self.inlet.has_more(), tail, &mut ledger)?;
                     self.live.events.fetch_add(self.chain.take_events(), Ordering::Relaxed);
                 }
                 Incoming::Partial(state) => partials.push(state),
+                Incoming::Idle if self.outlet.deadline().is_some() => {
+                    self.outlet.deliver(Seq::default(), Passage::default(), false, tail, &mut ledger)?;
+                }
                 Incoming::Idle => {}
                 Incoming::End(seq) => break seq,
             }
         };
-        self.end(end, partials, &mut ledger)?;
-        self.outlet.finish();
+        self.end(end, partials, tail, &mut ledger)?;
+        self.outlet.finish(tail, &mut ledger)?;
         let (steps, tallies, sink) = self.chain.close();
-        let stages =
-            steps.into_iter().zip(ledger.close()).zip(tallies).map(|((step, row), tally)| (step, row, tally));
-        Ok(Finished { stages: stages.collect(), sink, lifetime: self.env.clock.now() - begin })
+        let rows = ledger.close();
+        let forwarding = steps.is_empty().then(|| rows[0]);
+        let stages = steps.into_iter().zip(rows).zip(tallies).map(|((step, row), tally)| (step, row, tally));
+        let lifetime = self.env.clock.now() - begin;
+        Ok(Finished { stages: stages.collect(), forwarding, sink, lifetime })
     }
 
     /// The input has ended: hands on what the stages held back.
-    fn end(&mut self, seq: Seq, partials: Vec<State>, ledger: &mut Ledger) -> Result<()> {
+    fn end(&mut self, seq: Seq, partials: Vec<State>, tail: usize, ledger: &mut Ledger) -> Result<()> {
         if let Some(merge) = self.merge.take() {
             ledger.enter(0, Activity::Process);
             self.chain.replace_head(merge(partials)?);
         }
         if self.partial {
             let state = self.chain.snapshot(ledger)?;
-            return self.outlet.deliver_partial(seq, state, ledger);
+            return self.outlet.deliver_partial(seq, state, tail, ledger);
         }
         let passage = self.chain.finish(ledger)?;
-        self.outlet.deliver(seq, passage, ledger)
+        self.outlet.deliver(seq, passage, false, tail, ledger)
     }
 }
 
 /// Whether a loop ended only because the loop at the other end of its link had failed.
 pub fn is_consequence(error: &Error) -> bool {
-    std::error::Error::source(error).is_some_and(|cause| cause.is::<modrun_link::Closed>())
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<Closed>())
 }
 
 /// What came out of a chain: batches behind its last stage, and dead letters.

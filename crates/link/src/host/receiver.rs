@@ -287,7 +287,7 @@ impl Turn {
                     self.advance();
                 }
                 Arrived::Bypass(letters) => things.push(Thing::Letters(letters)),
-                Arrived::Other(FromStage::Failed(failed), _, Some(rows)) => {
+                Arrived::Other(FromStage::Failed(failed), Some(rows)) => {
                     things.push(Thing::Failed(failed, rows));
                 }
                 Arrived::Other(FromStage::Failed(failed), ..) => return Err(host.failed(&failed)),
