@@ -7,7 +7,7 @@
 //! opened it and how. It is killed when the thread that started it ends. A program that cannot be started is an error
 //! here, not a process that fails.
 //!
-//! Refuses: a shell, an inherited environment, and a number that is given twice.
+//! Refuses: an inherited environment, and a number that is given twice.
 //!
 //! ```text
 //!   parent        hold 3, 4, 5 ──fork──────────────────────────▶ let go, return `Child`
@@ -102,10 +102,13 @@ impl Stage {
     fn failed(&self, error: io::Error) -> Error {
         let message = format!("cannot start `{}` in `{}`", self.program.display(), self.folder.display());
         match error.kind() {
-            io::ErrorKind::NotFound => Error::invalid(message)
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::invalid(message)
                 .with_hint("check that the program and the folder are there, and that /proc is mounted"),
             io::ErrorKind::PermissionDenied => {
                 Error::invalid(message).with_hint("check that the program may be executed")
+            }
+            io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong => {
+                Error::invalid(message).with_hint("check its arguments and its environment")
             }
             _ => Error::unavailable(message),
         }
@@ -114,10 +117,9 @@ impl Stage {
 
     fn try_spawn(&mut self, held: &mut Vec<OwnedFd>) -> io::Result<std::process::Child> {
         self.move_away()?;
-        let mut places = Vec::with_capacity(self.descriptors.len());
-        for (source, number) in &self.descriptors {
-            places.push(Place::hold(source, *number, held)?);
-        }
+        self.hold(held)?;
+        let places = self.descriptors.iter().map(|(source, number)| Place::new(source, *number));
+        let places = places.collect::<Result<_, _>>()?;
         let steps = Steps { places, parent: rustix::process::getpid(), long_turns: self.long_turns };
         let mut command = Command::new(&self.program);
         command
@@ -138,9 +140,20 @@ impl Stage {
         command.spawn()
     }
 
+    /// Has all numbers in use, by `held` unless something else has them.
+    fn hold(&self, held: &mut Vec<OwnedFd>) -> rustix::io::Result<()> {
+        for (source, number) in &self.descriptors {
+            let holder = rustix::io::fcntl_dupfd_cloexec(source, *number)?;
+            if holder.as_raw_fd() == *number {
+                held.push(holder);
+            }
+        }
+        Ok(())
+    }
+
     /// Moves descriptors whose own numbers are among those to be given out, so that none is overwritten too early.
     fn move_away(&mut self) -> rustix::io::Result<()> {
-        let beyond = self.descriptors.iter().map(|&(_, number)| number + 1).max().unwrap_or(0);
+        let beyond = self.descriptors.iter().map(|&(_, number)| number.saturating_add(1)).max().unwrap_or(0);
         for (source, _) in &mut self.descriptors {
             if source.as_raw_fd() < beyond {
                 *source = rustix::io::fcntl_dupfd_cloexec(&*source, beyond)?;
@@ -159,12 +172,7 @@ struct Place {
 }
 
 impl Place {
-    /// Has `number` in use, by `held` unless something else has it.
-    fn hold(source: &OwnedFd, number: RawFd, held: &mut Vec<OwnedFd>) -> rustix::io::Result<Self> {
-        let holder = rustix::io::fcntl_dupfd_cloexec(source, number)?;
-        if holder.as_raw_fd() == number {
-            held.push(holder);
-        }
+    fn new(source: &OwnedFd, number: RawFd) -> rustix::io::Result<Self> {
         Ok(Self { source: source.as_raw_fd(), number, occupant: occupant(number)? })
     }
 }

@@ -201,6 +201,7 @@ fn what_cannot_be_started_is_an_error() {
         (stage("no-such-program", &[], vec![]), ErrorKind::Invalid, "cannot start `no-such-program` in `/`"),
         (stage("/etc/passwd", &[], vec![]), ErrorKind::Invalid, "cannot start `/etc/passwd` in `/`"),
         (missing_folder, ErrorKind::Invalid, "cannot start `echo` in `/no/such/folder`"),
+        (stage("echo", &["a\0b"], vec![]), ErrorKind::Invalid, "cannot start `echo` in `/`"),
         (twice(2), ErrorKind::Internal, "cannot give a stage the descriptor `2`"),
         (twice(3), ErrorKind::Internal, "cannot give a stage the descriptor `3`"),
     ];
@@ -222,7 +223,7 @@ fn a_failed_start_is_told_while_descriptors_come_and_go() {
                 }
             });
         }
-        let errors: Vec<_> = (0..100)
+        let errors: Vec<_> = (0..300)
             .map(|_| {
                 let descriptors = (3..20).map(|number| (socket().1, number)).collect();
                 stage("/no/such/program", &[], descriptors).spawn().err()
