@@ -1,17 +1,18 @@
-//! `modrun check`: everything that is wrong with a pipeline, before anything runs.
+//! `modrun check`: everything that is wrong with a pipeline, before anything runs; and what would run.
 
 use std::fmt::Write;
 
 use anyhow::Context;
 use modrun_core::Type;
-use modrun_plan::{Diagnostics, Plan, PlannedStage};
+use modrun_plan::{Diagnostics, ENVIRONMENT, Implementation, Plan, PlannedStage, Program};
 
 use crate::failure::Failure;
-use crate::{pipeline, show};
+use crate::{pipeline, program, show};
 
 /// Check a pipeline without running it
 ///
-/// Shows every problem at once, each with its place and what to do about it, or the stages and their columns.
+/// Shows every problem at once, each with its place and what to do about it, or the stages and their columns, and the
+/// programs that run as processes with the environment that they get.
 #[derive(clap::Args, Debug)]
 #[command(after_help = crate::EXIT_CODES)]
 pub(crate) struct Args {
@@ -42,12 +43,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Format::Json => json(&found)?,
     };
     show::output(&text)?;
-    found.map(drop).map_err(|_| Failure::PipelineShown)
+    found.map(drop).map_err(|_| Failure::Shown)
 }
 
 fn human(found: &Result<Plan, Diagnostics>) -> String {
     match found {
-        Ok(plan) => chain(plan),
+        Ok(plan) => chain(plan) + &processes(plan),
         Err(problems) => {
             let count = problems.iter().len();
             let noun = if count == 1 { "problem" } else { "problems" };
@@ -72,6 +73,40 @@ fn chain(plan: &Plan) -> String {
     for stage in &plan.stages {
         let line = format!("  {:name_width$}  {:kind_width$}  {}", stage.name, word(stage), columns(stage));
         let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// The stages that run as processes, one a line, each with its command; nothing if there is none.
+fn processes(plan: &Plan) -> String {
+    let running: Vec<&PlannedStage> =
+        plan.stages.iter().filter(|stage| stage.program != Program::Here).collect();
+    if running.is_empty() {
+        return String::new();
+    }
+    let mut text = "processes\n".to_owned();
+    let name_width = running.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0);
+    let word_width = running.iter().map(|stage| stage.placement.word().chars().count()).max().unwrap_or(0);
+    for stage in running {
+        let command = match &stage.program {
+            Program::Foreign(implementation) => command(implementation),
+            Program::Here | Program::BuiltIn => format!("the built-in `{}`", word(stage)),
+        };
+        let _ =
+            writeln!(text, "  {:name_width$}  {:word_width$}  {command}", stage.name, stage.placement.word());
+    }
+    let _ = writeln!(text, "environment of a process, where set: {}", ENVIRONMENT.join(" "));
+    text
+}
+
+/// `python3 rules.py, in rules, after pip install, with A B`
+fn command(Implementation { run, build, folder, env, .. }: &Implementation) -> String {
+    let mut text = format!("{}, in {}", program::shown(run), folder.display());
+    if let Some(build) = build {
+        let _ = write!(text, ", after {}", program::shown(build));
+    }
+    if !env.is_empty() {
+        let _ = write!(text, ", with {}", env.keys().cloned().collect::<Vec<_>>().join(" "));
     }
     text
 }

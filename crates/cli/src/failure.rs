@@ -12,8 +12,8 @@ pub(crate) enum Failure {
     Arguments(anyhow::Error),
     /// The pipeline has problems, which are to be shown.
     Pipeline(Diagnostics),
-    /// The pipeline has problems, which were shown as the command's output.
-    PipelineShown,
+    /// What is wrong was shown as the command's output.
+    Shown,
     /// What was asked for went wrong.
     Failed(anyhow::Error),
     /// The results differ from those expected in a file.
@@ -27,7 +27,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Failure::Failed(_) | Failure::Differs(..) => 1,
-            Failure::Arguments(_) | Failure::Pipeline(_) | Failure::PipelineShown => 2,
+            Failure::Arguments(_) | Failure::Pipeline(_) | Failure::Shown => 2,
             Failure::Interrupted(_) => INTERRUPTED,
         }
     }

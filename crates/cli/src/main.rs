@@ -15,12 +15,15 @@
 //!   check, explain, schema ──▶ modrun-plan           gen ──▶ modrun-gen
 //! ```
 
+mod build;
 mod check;
+mod doctor;
 mod explain;
 mod failure;
 mod files;
 mod r#gen;
 mod pipeline;
+mod program;
 mod progress;
 mod run;
 mod schema;
@@ -52,6 +55,7 @@ struct Command {
 enum Task {
     Run(run::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Explain(explain::Args),
     Schema(schema::Args),
     Gen(r#gen::Args),
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
     let done = match Command::parse().task {
         Task::Run(args) => run::run(args),
         Task::Check(args) => check::run(&args),
+        Task::Doctor(args) => doctor::run(&args),
         Task::Explain(args) => explain::run(&args),
         Task::Schema(args) => schema::run(&args),
         Task::Gen(args) => r#gen::run(&args).map_err(Failure::from),

@@ -10,7 +10,7 @@ use modrun_runtime::{Live, Options, Outcome, system};
 
 use crate::failure::Failure;
 use crate::signals::Signals;
-use crate::{files, pipeline, show, watch};
+use crate::{build, files, pipeline, show, watch};
 
 /// Run a pipeline
 ///
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Where events that cannot be processed go [default: beside the results]
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
+    /// Run the programs of implementations as they are, without building them before
+    #[arg(long)]
+    no_build: bool,
     /// Show neither progress nor summary
     #[arg(long, short)]
     quiet: bool,
@@ -45,6 +48,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let written: Vec<&Path> = written.into_iter().flatten().collect();
     files::check(&plan.stages.first().map(files::named).unwrap_or_default(), &written, &env)?;
 
+    if !args.no_build {
+        build::all(&plan, args.quiet)?;
+    }
     let signals = Signals::register().context("cannot listen for signals")?;
     let live = Arc::new(Live::default());
     let options = Options {

@@ -22,7 +22,7 @@ use crate::batching::Span;
 use crate::conform::conform;
 use crate::foreign;
 use crate::graph::{Graph, at_from, at_stage};
-use crate::implementation::Base;
+use crate::implementation::{Base, Implementation};
 use crate::place::{Placed, place};
 use crate::plan::{Limits, Plan, PlannedStage};
 use crate::registry::{Known, Registry};
@@ -266,6 +266,7 @@ impl<'a> Stages<'a> {
                 kind: stage.kind.clone(),
                 placement: placed.word(),
                 program: placed.program(stage, config, base),
+                implementations: Implementation::all(stage, config, base),
                 input,
                 bound,
                 with: Value::Object(stage.with.clone()),

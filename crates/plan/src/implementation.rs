@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::spec::StageSpec;
+
 /// A program that does what the stage does: it runs as a process and speaks the stage protocol.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +65,12 @@ pub(crate) struct Base<'a> {
 }
 
 impl Implementation {
+    /// All of a stage; `config` is the schema of its configuration where there is a kind.
+    pub(crate) fn all(stage: &StageSpec, config: Option<&Value>, base: Base<'_>) -> Vec<Self> {
+        let own = stage.implementations.iter();
+        own.map(|(name, spec)| Self::new(name, spec, &stage.with, config, base)).collect()
+    }
+
     /// `with` is the stage's configuration, and `config` its schema where there is a kind.
     pub(crate) fn new(
         name: &str,

@@ -43,6 +43,8 @@ pub struct PlannedStage {
     pub placement: Placement,
     /// How it runs, ready to be done.
     pub program: Program,
+    /// All programs that it could run as.
+    pub implementations: Vec<Implementation>,
     /// The columns that it gets, which are those that the stage before hands on; `None` for the source.
     pub input: Option<SchemaRef>,
     /// The stage and the columns that it hands on. It can be opened unless it runs as an implementation.
@@ -137,6 +139,14 @@ pub fn load(
 }
 
 impl Plan {
+    /// The stages that run as implementations, each with its own.
+    pub fn foreign(&self) -> impl Iterator<Item = (&PlannedStage, &Implementation)> {
+        self.stages.iter().filter_map(|stage| match &stage.program {
+            Program::Foreign(implementation) => Some((stage, implementation)),
+            Program::Here | Program::BuiltIn => None,
+        })
+    }
+
     /// Checks a pipeline made in code against `kinds`; problems are shown by their path, and the folders of
     /// implementations begin in the working directory.
     pub fn from_spec(spec: &Spec, kinds: &[Arc<dyn Kind>]) -> Result<Plan, Diagnostics> {
