@@ -5,3 +5,4 @@
 
 pub(crate) mod batches;
 pub(crate) mod contract;
+pub(crate) mod streams;
