@@ -79,7 +79,7 @@ impl Implementation {
         config: Option<&Value>,
         base: Base<'_>,
     ) -> Self {
-        let folder = base.folder.join(spec.cwd.as_deref().unwrap_or_default());
+        let folder = spec.cwd.as_ref().map_or_else(|| base.folder.to_owned(), |cwd| base.folder.join(cwd));
         let mut with = with.clone();
         if folder != Path::new("") && folder != Path::new(".") && folder != base.directory {
             for path in

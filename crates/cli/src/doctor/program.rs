@@ -17,6 +17,8 @@ const SCRIPTS: [&str; 6] = ["py", "js", "mjs", "cjs", "ts", "mts"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Ready,
+    /// It could, but for this.
+    Almost(String),
     /// It is not there, and this command makes it before a run.
     ToBuild(String),
     /// What it needs and is not there.
@@ -28,6 +30,7 @@ impl fmt::Display for State {
         match self {
             State::Ready => write!(f, "ready"),
             State::ToBuild(command) => write!(f, "ready to be built: {command}"),
+            State::Almost(note) => write!(f, "ready, but {note}"),
             State::Missing(what) => write!(f, "{what}"),
         }
     }
@@ -48,7 +51,7 @@ pub(crate) fn state(implementation: &Implementation, toolbox: &Toolbox) -> State
     let missing =
         missing(run, folder, &path, toolbox).or_else(|| Some(format!("there is no file `{}`", file()?)));
     match (missing, build) {
-        (None, _) => State::Ready,
+        (None, _) => note(run, folder, &path, toolbox).map_or(State::Ready, State::Almost),
         (Some(_), Some(build)) => State::ToBuild(program::shown(build)),
         (Some(missing), None) => State::Missing(missing),
     }
@@ -61,21 +64,37 @@ fn missing(command: &[String], folder: &Path, path: &OsString, toolbox: &Toolbox
         return Some(format!("there is no program `{name}`"));
     };
     let needed = needed(Path::new(name).file_name()?.to_str()?);
-    needed.iter().find_map(|tool| {
-        // An interpreter of a virtual environment has versions and packages of its own.
-        let is_own = name.contains('/') && [PYTHON.name, PYARROW.name, NODE.name].contains(&tool.name);
-        let here = match is_own {
-            true => tool.ask(std::path::absolute(&found).ok()?.as_os_str(), folder),
-            false => toolbox.found(tool.name),
-        };
-        match here {
-            Found::Fit(_) => None,
-            Found::Old(version) => {
-                Some(format!("`{}` is {version}, and {} is needed", tool.name, tool.least))
-            }
-            Found::Nothing => Some(format!("there is no `{}` for `{name}`", tool.name)),
-        }
+    needed.iter().find_map(|tool| match here(tool, name, &found, folder, toolbox) {
+        Found::Fit(_) => None,
+        Found::Old(version) => Some(format!("`{}` is {version}, and {} is needed", tool.name, tool.least)),
+        Found::Nothing => Some(format!("there is no `{}` for `{name}`", tool.name)),
     })
+}
+
+/// What is said of a program that could run.
+fn note(command: &[String], folder: &Path, path: &OsString, toolbox: &Toolbox) -> Option<String> {
+    let name = command.first().filter(|name| is_python(name))?;
+    let found = program::find(name, folder, path)?;
+    match here(&PYARROW, name, &found, folder, toolbox) {
+        Found::Fit(_) => None,
+        Found::Old(_) | Found::Nothing => {
+            Some(format!("handlers of batches need `pyarrow` {} or later", PYARROW.least))
+        }
+    }
+}
+
+/// What is here of a tool for the program `name`, which was found: an interpreter of a virtual environment has a
+/// version and packages of its own.
+fn here(tool: &Tool, name: &str, found: &Path, folder: &Path, toolbox: &Toolbox) -> Found {
+    let is_own = name.contains('/') && [PYTHON.name, PYARROW.name, NODE.name].contains(&tool.name);
+    match std::path::absolute(found).ok().filter(|_| is_own) {
+        Some(program) => tool.ask(program.as_os_str(), folder),
+        None => toolbox.found(tool.name),
+    }
+}
+
+fn is_python(name: &str) -> bool {
+    Path::new(name).file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("python"))
 }
 
 /// The tools that a command of this name needs to be of use.
@@ -85,7 +104,7 @@ fn needed(name: &str) -> &'static [Tool] {
         "go" => &[GO],
         "cmake" => &[CMAKE, COMPILER, SIMDJSON],
         "cargo" => &[CARGO],
-        name if name.starts_with("python") => &[PYTHON, PYARROW],
+        name if is_python(name) => &[PYTHON],
         _ => &[],
     }
 }

@@ -199,7 +199,7 @@ fn doctor_tells_which_programs_of_a_pipeline_could_run() {
         &[],
         2,
         &[
-            &["rules", "python", "yes", "there is no `pyarrow` for `python3`"],
+            &["rules", "python", "yes", "there is no file `rules.py`"],
             &["rules", "go", "", "ready to be built: ./build 'a b'"],
         ],
     );
