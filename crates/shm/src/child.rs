@@ -3,8 +3,8 @@
 //! What it is: the handle that waits for the process, ends it and says how it ended.
 //!
 //! Guarantees: signals reach this process group and no other, because the process is reaped only after the last signal
-//! was sent, under a lock. When the process has ended, for whatever reason, what is left of its group is killed, so that
-//! its pipes and sockets close. A handle that is dropped kills and reaps.
+//! was sent, under a lock. When the process has ended, for whatever reason, what is left of its group is killed, so
+//! that its pipes and sockets close. A handle that is dropped kills and reaps.
 //!
 //! Refuses: ending a process gently. A stage ends by itself when its socket does.
 //!

@@ -5,8 +5,8 @@
 //!
 //! Guarantees: a segment can neither shrink nor grow once two processes see it, so that no access ends in SIGBUS. What
 //! one side writes the other cannot write where the kernel can forbid it. Bytes that the other side may change are
-//! only copied, never borrowed. A stage inherits the named descriptors and no others, and does not outlive the thread that
-//! started it; while the runtime lives, what is left of a stage's process group ends with the stage.
+//! only copied, never borrowed. A stage inherits the named descriptors and no others, and does not outlive the thread
+//! that started it; while the runtime lives, what is left of a stage's process group ends with the stage.
 //!
 //! Refuses: names in a file system (segments are nameless and vanish with their last user), descriptors without the
 //! seals that make them safe to map, and a slot that overlaps another.

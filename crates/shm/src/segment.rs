@@ -214,8 +214,8 @@ struct Mapping {
     length: usize,
 }
 
-// SAFETY: a mapping belongs to the process, not to a thread. Its bytes are reached through `Slot`, which owns its range,
-// and `Readable`, which copies from what this process does not write.
+// SAFETY: a mapping belongs to the process, not to a thread. Its bytes are reached through `Slot`, which owns its
+// range, and `Readable`, which copies from what this process does not write.
 #[expect(unsafe_code, reason = "an address is of use in every thread")]
 unsafe impl Send for Mapping {}
 

@@ -47,8 +47,8 @@ pub fn inherited(number: RawFd) -> Result<OwnedFd> {
     if number < 3 {
         return Err(invalid("a number from 3 on is expected"));
     }
-    // SAFETY: `number` is not -1; the borrow ends in this function, which only asks for the flags and sets them, and the
-    // kernel refuses both for a number that is not open.
+    // SAFETY: `number` is not -1; the borrow ends in this function, which only asks for the flags and sets them, and
+    // the kernel refuses both for a number that is not open.
     #[expect(unsafe_code, reason = "a bare number is all that a stage is told")]
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     let flags = fcntl_getfd(borrowed).map_err(|error| invalid("it is not open").with_source(error))?;

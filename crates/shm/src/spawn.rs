@@ -17,8 +17,8 @@
 //! ```
 //!
 //! The standard library reports a failed exec through a pipe of its own. It would be lost, and its bytes would go into
-//! the stage's socket, if that pipe got one of the numbers that are dupped over. So the parent keeps these numbers in use
-//! while it forks; where it found them in use, the child makes sure that they are what they were.
+//! the stage's socket, if that pipe got one of the numbers that are dupped over. So the parent keeps these numbers
+//! in use while it forks; where it found them in use, the child makes sure that they are what they were.
 //!
 //! Neighbours: `segment` and `socket` make the descriptors, `child` waits for the end.
 
@@ -131,8 +131,8 @@ impl Stage {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        // SAFETY: between fork and exec only the forking thread is there, and locks of the others stay locked: `run` makes
-        // system calls and nothing else; it neither allocates nor locks.
+        // SAFETY: between fork and exec only the forking thread is there, and locks of the others stay locked: `run`
+        // makes system calls and nothing else; it neither allocates nor locks.
         #[expect(unsafe_code, reason = "a child inherits by its number only what it dups there itself")]
         unsafe {
             command.pre_exec(move || Ok(steps.run()?));
@@ -200,8 +200,8 @@ impl Steps {
         if rustix::process::getppid() != Some(self.parent) {
             return Err(Errno::SRCH);
         }
-        // The standard library has reset SIGPIPE and the mask, and exec resets handlers; a shell that starts this process
-        // in the background has it ignore these two.
+        // The standard library has reset SIGPIPE and the mask, and exec resets handlers; a shell that starts this
+        // process in the background has it ignore these two.
         for signal in [HandledSignal::SIGINT, HandledSignal::SIGQUIT] {
             // SAFETY: the default is no function of this process, and no other thread is there.
             #[expect(unsafe_code, reason = "a handler could be any function")]
@@ -245,7 +245,7 @@ fn occupant(number: RawFd) -> rustix::io::Result<(u64, u64)> {
 
 /// Gives `source` the number `number` in this process, open across exec.
 fn dup_to(source: RawFd, number: RawFd) -> rustix::io::Result<()> {
-    // SAFETY: whoever owned the number is in the parent; the child runs no destructor before exec, and this value has none.
+    // SAFETY: whoever owned the number is in the parent and never runs in the child; this value does not close it.
     #[expect(unsafe_code, reason = "dup2 replaces a descriptor of a given number")]
     let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
     rustix::io::dup2(borrow(source), &mut target)
