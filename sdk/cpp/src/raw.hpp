@@ -1,0 +1,16 @@
+// The columns of raw text: `source`, `offset`, `line` and `text`, of which a row holds one line or a block of
+// whole lines.
+#pragma once
+
+#include <cstdint>
+
+#include "modular_runtime/batch.hpp"
+
+namespace modular_runtime {
+
+bool is_raw(const Schema& schema);
+
+// Lines that are not blank.
+std::uint32_t events_in(const Batch& raw);
+
+}  // namespace modular_runtime
