@@ -89,6 +89,16 @@ std::optional<Connection::Incoming> Connection::next(Wait wait) {
   return incoming;
 }
 
+std::optional<Connection::Incoming> Connection::next_or_credit() {
+  if (!pending_.empty()) return next(Wait::no);
+  const Activity before = ledger_.enter(Activity::receive);
+  Incoming incoming;
+  read(incoming, Wait::yes, Activity::backpressured);
+  ledger_.enter(before);
+  if (std::holds_alternative<message::Credit>(incoming.message)) return std::nullopt;
+  return incoming;
+}
+
 // Reads until there is a message other than credit, or any credit while waiting for that.
 bool Connection::read(Incoming& incoming, Wait wait, Activity waiting) {
   for (;;) {
@@ -211,14 +221,10 @@ void Connection::send(const Batch& input, const Selection& kept) {
 }
 
 std::byte* Connection::place(std::uint64_t bytes, std::uint32_t rows, message::Form form) {
+  last_bytes_ = bytes;
   while (!has_credit(bytes)) wait_for_credit();
   const bool is_inline = bytes <= limits_.inline_max || output_segment_.size() == 0;
-  std::uint64_t offset = message::inline_offset;
-  if (!is_inline) {
-    auto slot = slots_.take(bytes);
-    for (; !slot; slot = slots_.take(bytes)) wait_for_credit();
-    offset = *slot;
-  }
+  const std::uint64_t offset = is_inline ? message::inline_offset : slots_.take(bytes);
   const auto length = static_cast<std::uint32_t>(bytes);
   sent_.push_back({next_seq_, offset, length});
   sent_bytes_ += bytes;

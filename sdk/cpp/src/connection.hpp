@@ -56,6 +56,8 @@ class Connection final : public Outlet {
   // The next message. Nothing if there is none yet, without waiting. Throws `Closed` at the end of the
   // socket.
   std::optional<Incoming> next(Wait wait);
+  // The next message, or nothing once some credit has come. Waits for either.
+  std::optional<Incoming> next_or_credit();
   // Where the rows of an incoming batch lie; checks its number and place.
   std::span<const std::byte> payload(const message::Batch& batch, std::span<const std::byte> inline_payload);
 
@@ -77,8 +79,10 @@ class Connection final : public Outlet {
 
   // Whether every batch sent so far has its credit.
   bool is_idle() const noexcept { return sent_.empty(); }
-  // Whether a batch of so many bytes would have to wait.
+  // Whether a batch of so many bytes need not wait.
   bool has_credit(std::uint64_t bytes) const noexcept;
+  // Whether another batch like the last one need not.
+  bool has_credit() const noexcept { return has_credit(last_bytes_); }
   // The account of time begins.
   void begin() { ledger_ = Ledger(); }
   Ledger& ledger() noexcept { return ledger_; }
@@ -120,6 +124,7 @@ class Connection final : public Outlet {
   // Without credit yet, and their bytes.
   std::vector<Sent> sent_;
   std::uint64_t sent_bytes_ = 0;
+  std::uint64_t last_bytes_ = 0;
   // What was read while waiting for credit; the one handed out last stays in `current_`.
   std::deque<Pending> pending_;
   Pending current_;

@@ -110,11 +110,7 @@ void Emitter::end() {
       outlet_.send(*input_, Selection(input_->rows(), [](std::size_t) { return true; }));
       held_.clear();
     } else if (holds_oversized()) {
-      try {
-        throw std::length_error("an event that the batch became does not fit into the stage's segment");
-      } catch (const std::length_error&) {
-        fail_batch();
-      }
+      fail_oversized();
     } else {
       send_held();
     }
@@ -156,6 +152,25 @@ void Emitter::drop_oversized(const Batch& batch, std::span<const std::uint32_t> 
   }
   const Batch rest = batch.take(fitting);
   if (rest.rows() != 0) outlet_.send(rest);
+}
+
+// A batch handler's results are too large. Where they are one row for each row of the input, that row has
+// failed.
+void Emitter::fail_oversized() {
+  if (held_.size() == 1 && held_.front().rows() == input_->rows()) {
+    origins_.resize(input_->rows());
+    std::iota(origins_.begin(), origins_.end(), 0);
+    const Batch batch = std::move(held_.front());
+    drop_oversized(batch, outlet_.oversized(batch));
+    held_.clear();
+    origins_.clear();
+    return;
+  }
+  try {
+    throw std::length_error("an event that the batch became does not fit into the stage's segment");
+  } catch (const std::length_error&) {
+    fail_batch();
+  }
 }
 
 // Events that were emitted before a batch go on before it.

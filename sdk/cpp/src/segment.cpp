@@ -49,17 +49,19 @@ Segment::~Segment() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
-std::optional<std::uint64_t> SlotAllocator::take(std::uint64_t bytes) {
-  // Even an empty payload has an address of its own.
-  bytes = std::max<std::uint64_t>(bytes, 1);
+SlotAllocator::Gap SlotAllocator::find(std::uint64_t bytes) const noexcept {
   std::uint64_t offset = 0;
-  auto next = slots_.begin();
-  for (; next != slots_.end() && next->offset - offset < bytes; ++next) {
-    offset = (next->offset + next->bytes + slot_alignment - 1) & ~(slot_alignment - 1);
+  std::size_t before = 0;
+  for (; before < slots_.size() && slots_[before].offset < offset + bytes; ++before) {
+    offset = (slots_[before].offset + slots_[before].bytes + slot_alignment - 1) & ~(slot_alignment - 1);
   }
-  if (next == slots_.end() && (offset > bytes_ || bytes_ - offset < bytes)) return std::nullopt;
-  slots_.insert(next, {offset, bytes});
-  return offset;
+  return {offset <= bytes_ && bytes <= bytes_ - offset, offset, before};
+}
+
+std::uint64_t SlotAllocator::take(std::uint64_t bytes) {
+  const Gap gap = find(bytes);
+  slots_.insert(slots_.begin() + static_cast<std::ptrdiff_t>(gap.before), {gap.offset, bytes});
+  return gap.offset;
 }
 
 void SlotAllocator::release(std::uint64_t offset) {

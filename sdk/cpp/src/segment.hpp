@@ -7,8 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <span>
 #include <vector>
 
 namespace modular_runtime {
@@ -38,8 +36,9 @@ class SlotAllocator {
  public:
   explicit SlotAllocator(std::uint64_t bytes) : bytes_(bytes) {}
 
-  // Where so many bytes fit, or nothing until others are released.
-  std::optional<std::uint64_t> take(std::uint64_t bytes);
+  bool has_room(std::uint64_t bytes) const noexcept { return find(bytes).is_room; }
+  // Where so many bytes fit; there is room for them.
+  std::uint64_t take(std::uint64_t bytes);
   void release(std::uint64_t offset);
 
  private:
@@ -47,6 +46,14 @@ class SlotAllocator {
     std::uint64_t offset;
     std::uint64_t bytes;
   };
+  struct Gap {
+    bool is_room;
+    std::uint64_t offset;
+    // The slots before it.
+    std::size_t before;
+  };
+  Gap find(std::uint64_t bytes) const noexcept;
+
   std::uint64_t bytes_;
   // In use, by offset.
   std::vector<Slot> slots_;

@@ -155,26 +155,32 @@ class SourceLoop final : public Emitter {
   // Reads what is there. Credit is applied by the connection.
   void receive() {
     const Activity before = connection_.ledger().enter(Activity::receive);
-    while (const auto incoming = connection_.next(Connection::Wait::no)) {
-      if (std::holds_alternative<message::End>(incoming->message)) {
-        is_stopping_ = true;
-      } else if (const auto* barrier = std::get_if<message::Barrier>(&incoming->message)) {
-        barriers_.push_back(barrier->epoch);
-      } else {
-        throw FormatError("a source gets no such message");
-      }
-    }
+    while (const auto incoming = connection_.next(Connection::Wait::no)) note(*incoming);
     connection_.ledger().enter(before);
   }
 
-  // Between two events: answers barriers. False if the watcher has ended the stage.
-  bool take_messages() {
-    for (; !barriers_.empty() && !is_done_; barriers_.pop_front()) {
-      send_rows();
-      connection_.send_state(barriers_.front(), source_.snapshot());
-      connection_.flush();
+  void note(const Connection::Incoming& incoming) {
+    if (std::holds_alternative<message::End>(incoming.message)) {
+      is_stopping_ = true;
+    } else if (const auto* barrier = std::get_if<message::Barrier>(&incoming.message)) {
+      barriers_.push_back(barrier->epoch);
+    } else {
+      throw FormatError("a source gets no such message");
     }
-    return !is_done_;
+  }
+
+  // Between two events: answers barriers, and waits until there is credit for the batch that the next one
+  // begins, so that the source's position is that of what was sent. False if the watcher has ended the stage.
+  bool take_messages() {
+    for (;;) {
+      for (; !barriers_.empty() && !is_done_; barriers_.pop_front()) {
+        send_rows();
+        connection_.send_state(barriers_.front(), source_.snapshot());
+        connection_.flush();
+      }
+      if (is_done_ || is_stopping_ || builder_.rows() != 0 || connection_.has_credit()) return !is_done_;
+      if (const auto incoming = connection_.next_or_credit()) note(*incoming);
+    }
   }
 
   void finish() {

@@ -116,6 +116,7 @@ class Emitter {
   void drop_oversized(const Batch& batch, std::span<const std::uint32_t> rows);
   void hold_rows();
   bool holds_oversized();
+  void fail_oversized();
   void send_held();
 
   bool is_same_schema_;
