@@ -113,6 +113,17 @@ impl Ledger {
         row.spent[Activity::Starved as usize] += waited;
     }
 
+    /// What the row of `stage` has come to by now.
+    pub fn so_far(&mut self, stage: usize) -> Row {
+        let (at, activity) = self.current;
+        self.enter(at, activity);
+        let mut row = self.rows[stage];
+        if at == stage {
+            row.cpu += self.clock.thread_cpu().saturating_sub(self.cpu_since);
+        }
+        row
+    }
+
     /// Closes the account: one row per stage of the chain, adding up to the loop's lifetime.
     pub fn close(mut self) -> Vec<Row> {
         let stage = self.current.0;

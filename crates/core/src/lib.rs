@@ -38,7 +38,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use ledger::{Activity, Ledger, Row};
 pub use message::{Message, Seq, StageId, State};
 pub use problem::{Code, Problem, Segment, nearest};
-pub use report::{ActivitySeconds, CpuSeconds, Events, RunReport, StageReport};
+pub use report::{ActivitySeconds, CpuSeconds, Events, LoopReport, RunReport, StageReport};
 pub use size::Size;
 pub use stage::{
     Bound, Columns, Concurrency, Description, Kind, Limits, Open, OpenContext, Opener, Output, Polled,

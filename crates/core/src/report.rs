@@ -18,11 +18,13 @@ pub struct RunReport {
     pub events: Events,
     /// BLAKE3 over the result rows as written, in hex.
     pub results_digest: String,
-    /// From before the first stage is opened until the results have their final name, in seconds.
+    /// From the beginning until all processes of stages are ready, in seconds.
+    pub start_seconds: f64,
+    /// From then, before the first stage of this process is opened, until the results have their final name, in seconds.
     pub wall_seconds: f64,
-    /// CPU time of all processes, in seconds.
+    /// CPU time of all processes in `wall_seconds`, in seconds.
     pub cpu_seconds: CpuSeconds,
-    /// Largest resident memory, in bytes.
+    /// Largest resident memory of the runtime's process, in bytes.
     pub peak_rss_bytes: u64,
     /// `events.in` over `wall_seconds`.
     pub events_per_second: f64,
@@ -30,6 +32,17 @@ pub struct RunReport {
     pub thread_seconds: f64,
     /// One entry per stage, in the order of the data.
     pub stages: Vec<StageReport>,
+    /// The runtime's loops that only forward, from process to process.
+    pub forwarding: LoopReport,
+}
+
+/// The time of loops that run no stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoopReport {
+    /// Time by activity.
+    pub activity_seconds: ActivitySeconds,
+    /// CPU time, in seconds.
+    pub cpu_seconds: f64,
 }
 
 /// Events by their fate: `in` = `filtered` + `dead_letters` + those that went on to the results.
@@ -73,8 +86,10 @@ pub struct StageReport {
     pub batches_out: u64,
     /// Time by activity.
     pub activity_seconds: ActivitySeconds,
-    /// CPU time of its loops while it was this stage's turn, in seconds.
+    /// CPU time of its loops while it was this stage's turn, or of its processes, in seconds.
     pub cpu_seconds: f64,
+    /// Largest resident memory of one of its processes, in bytes; null if it runs in the runtime's.
+    pub peak_rss_bytes: Option<u64>,
 }
 
 /// Time by activity, in seconds; see [`Activity`].

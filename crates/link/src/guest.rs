@@ -1,17 +1,21 @@
 //! A stage's end of its process: what the Rust SDK, and built-in stages in a process of their own, talk through.
 
 use std::io::Read;
+use std::num::NonZeroU32;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use modrun_core::env::Clock;
-use modrun_core::{Activity, Error, Result, Seq, Window};
+use modrun_core::{Activity, BatchPolicy, Error, Result, Seq, Window};
 use modrun_shm::{Readable, Writable, inherited};
 use modrun_wire::table::{Layout, rows_within};
 use modrun_wire::{Credit, Failed, Frame, Frames, FromStage, Open, ToStage, table};
 
+use crate::Closed;
+use crate::batcher::{Batcher, Facts};
 use crate::failure::Failure;
 use crate::peer::{Arrived, Kept, Peer, Side, Sorted, Terms};
 
@@ -50,6 +54,9 @@ pub struct Guest {
     open: Arc<Open>,
     state: Arc<Vec<u8>>,
     input: Option<SchemaRef>,
+    clock: Arc<dyn Clock>,
+    /// Rows of a source that wait for their batch.
+    batcher: Arc<Mutex<Batcher>>,
 }
 
 impl Guest {
@@ -85,8 +92,10 @@ impl Guest {
         let mine = Some(open.output_segment).filter(|&bytes| bytes > 0);
         let mine = mine.map(|bytes| Writable::attach(output, bytes)).transpose()?;
         let input = open.input.as_ref().map(modrun_wire::Schema::to_arrow);
-        let peer = Arc::new(Peer::new(socket, frames, clock, terms, mine, theirs));
-        Ok(Self { peer, open: Arc::new(*open), state: Arc::new(state), input })
+        let output = open.output.clone().unwrap_or_default().to_arrow();
+        let batcher = Arc::new(Mutex::new(Batcher::new(policy(&open), &output)));
+        let peer = Arc::new(Peer::new(socket, frames, clock.clone(), terms, mine, theirs));
+        Ok(Self { peer, open: Arc::new(*open), state: Arc::new(state), input, clock, batcher })
     }
 
     /// What the stage was opened with.
@@ -104,17 +113,20 @@ impl Guest {
         self.input.as_ref()
     }
 
-    /// Waits for what the runtime wants next. `meter` is told what the time is spent on.
-    pub fn next(&self, meter: &mut dyn FnMut(Activity)) -> Result<Request> {
+    /// Waits for what the runtime wants next, until `until` at most. `meter` is told what the time is spent on.
+    pub fn next(&self, until: Option<Instant>, meter: &mut dyn FnMut(Activity)) -> Result<Option<Request>> {
         meter(Activity::Starved);
         loop {
-            let arrived = match self.peer.wait(None, |state| state.take()) {
-                Ok(arrived) => arrived,
-                Err(Failure::Ended | Failure::Closed(_) | Failure::Socket(_)) => return Ok(Request::Exit),
+            let arrived = match self.peer.wait(until, |state| state.take()) {
+                Ok(None) => return Ok(None),
+                Ok(Some(arrived)) => arrived,
+                Err(Failure::Ended | Failure::Closed(_) | Failure::Socket(_)) => {
+                    return Ok(Some(Request::Exit));
+                }
                 Err(failure) => return Err(error(failure)),
             };
-            match arrived {
-                Some(Arrived::Batch(batch, inline, _)) => {
+            return Ok(Some(match arrived {
+                Arrived::Batch(batch, inline, _) => {
                     meter(Activity::Receive);
                     let payload = self.peer.payload(&batch, inline).map_err(error)?;
                     meter(Activity::Decode);
@@ -123,24 +135,43 @@ impl Guest {
                         schema.ok_or_else(|| Error::internal("the runtime sent rows to a source"))?;
                     let rows = table::decode(payload, schema)
                         .map_err(|garbage| error(Failure::garbage(garbage.to_string())))?;
-                    return Ok(Request::Batch(batch.seq, rows));
+                    Request::Batch(batch.seq, rows)
                 }
-                Some(Arrived::Other(ToStage::Barrier(barrier), ..)) => {
-                    return Ok(Request::Barrier(barrier.epoch));
-                }
-                Some(Arrived::Other(ToStage::End, ..)) => return Ok(Request::End),
-                Some(Arrived::Other(ToStage::Commit, ..)) => return Ok(Request::Commit),
-                Some(Arrived::Other(..)) => {
+                Arrived::Other(ToStage::Barrier(barrier), ..) => Request::Barrier(barrier.epoch),
+                Arrived::Other(ToStage::End, ..) => Request::End,
+                Arrived::Other(ToStage::Commit, ..) => Request::Commit,
+                Arrived::Other(..) => {
                     return Err(Error::internal("the runtime said something out of turn"));
                 }
-                Some(Arrived::Credit(..) | Arrived::Bypass(_)) | None => {}
-            }
+                Arrived::Credit(..) | Arrived::Bypass(_) => continue,
+            }));
         }
     }
 
     /// Whether the runtime wants something already.
     pub fn has_request(&self) -> bool {
         self.peer.has_arrived()
+    }
+
+    /// Sends rows of a source, in batches as the link's policy says; what waits leaves with `ended`.
+    pub fn emit(
+        &self,
+        rows: Option<RecordBatch>,
+        ended: bool,
+        meter: &mut dyn FnMut(Activity),
+    ) -> Result<Vec<RecordBatch>> {
+        let mut batcher = self.batcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        rows.into_iter().for_each(|rows| batcher.push(rows, now));
+        let mut too_large = Vec::new();
+        loop {
+            let facts = Facts { in_flight: self.peer.in_flight(), more: false, ended, now };
+            let Some(batch) = batcher.take(facts)? else { break };
+            too_large.append(&mut self.send(&batch, None, meter)?);
+        }
+        meter(Activity::Send);
+        self.flush()?;
+        Ok(too_large)
     }
 
     /// Sends rows that the batch `input` caused, once there is credit; in parts if they are too large for one payload.
@@ -187,11 +218,39 @@ impl Guest {
         self.peer.flush().map_err(error)
     }
 
+    /// Has another thread get `End`, which this one has taken.
+    pub fn repeat_end(&self) {
+        self.peer.repeat(ToStage::End);
+    }
+
+    /// Has all threads that wait for the runtime stop waiting; what is said is still sent.
+    pub fn abandon(&self) {
+        self.peer.fail(Failure::Closed(Closed));
+    }
+
+    /// Says something with a payload, with what is flushed next.
+    pub fn say_with(&self, message: &FromStage, payload: &[u8]) -> Result<()> {
+        let mut encoded = Ok(());
+        self.peer.say(|out| encoded = message.encode_with_payload(payload, out));
+        encoded.map_err(|error| Error::internal("a message cannot be written").with_source(error))
+    }
+
     /// Says something, with what is flushed next.
     pub fn say(&self, message: &FromStage) -> Result<()> {
         let mut encoded = Ok(());
         self.peer.say(|out| encoded = message.encode(out));
         encoded.map_err(|error| Error::internal("a message cannot be written").with_source(error))
+    }
+}
+
+fn policy(open: &Open) -> BatchPolicy {
+    let policy = open.policy.clone().unwrap_or_default();
+    match NonZeroU32::new(policy.rows) {
+        None => BatchPolicy::Adaptive,
+        Some(rows) => {
+            let linger = Some(Duration::from_micros(policy.linger_us)).filter(|linger| !linger.is_zero());
+            BatchPolicy::Rows { rows, linger }
+        }
     }
 }
 

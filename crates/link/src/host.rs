@@ -166,7 +166,9 @@ impl Host {
             Failure::Closed(closed) => Error::internal("the run has failed elsewhere").with_source(closed),
             Failure::Ended | Failure::Socket(_) => {
                 let gone = Error::stage("its process ended before its work was done");
-                gone.with_code(modrun_core::Code::PROCESS_ENDED).with_source(Gone(self.stage)).in_stage(&self.name)
+                gone.with_code(modrun_core::Code::PROCESS_ENDED)
+                    .with_source(Gone(self.stage))
+                    .in_stage(&self.name)
             }
             Failure::Garbage(what) => Error::stage(format!("it broke the stage protocol: {what}"))
                 .with_code(modrun_core::Code::PROTOCOL)

@@ -26,4 +26,4 @@ mod pool;
 
 pub use guest::{Guest, Request, STAGE_VARIABLE};
 pub use host::{Arrival, Ended, Gone, Host, HostReceiver, HostSender, INLINE_MAX, Parcel, Passed, Received};
-pub use memory::{Closed, Ready, Receiver, Sender, ordered};
+pub use memory::{Closed, Readiness, Receiver, Sender, ordered};

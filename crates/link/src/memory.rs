@@ -165,7 +165,7 @@ impl<T> Drop for Sender<T> {
 
 /// What a receiver has before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ready {
+pub enum Readiness {
     /// The next message.
     Message,
     /// Nothing yet.
@@ -182,29 +182,28 @@ pub struct Receiver<T> {
 impl<T> Receiver<T> {
     /// Waits until the next message is there; `Ok(false)` is the end of the link.
     pub fn ready(&self) -> Result<bool, Closed> {
-        self.ready_within(None).map(|ready| ready == Ready::Message)
+        self.ready_within(None).map(|ready| ready == Readiness::Message)
     }
 
     /// Waits until the next message is there, for `limit` at most.
-    pub fn ready_within(&self, limit: Option<Duration>) -> Result<Ready, Closed> {
+    pub fn ready_within(&self, limit: Option<Duration>) -> Result<Readiness, Closed> {
         let mut state = self.edge.lock();
         let arrived = &self.edge.arrived;
         loop {
             match state.slots.front() {
                 _ if state.closed => return Err(Closed),
-                Some(Slot::Message(_)) => return Ok(Ready::Message),
-                _ if state.senders == 0 => return Ok(Ready::End),
+                Some(Slot::Message(_)) => return Ok(Readiness::Message),
+                _ if state.senders == 0 => return Ok(Readiness::End),
                 _ => {}
             }
             let Some(limit) = limit else {
                 state = arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let (after, timeout) =
-                arrived.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
+            let (after, timeout) = arrived.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
             // Whoever asks with a limit asks again; a wake-up for nothing only shortens one wait.
             if timeout.timed_out() {
-                return Ok(Ready::Nothing);
+                return Ok(Readiness::Nothing);
             }
             state = after;
         }

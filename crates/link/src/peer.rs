@@ -269,6 +269,12 @@ impl<M: Side> Peer<M> {
         self.changed.notify_all();
     }
 
+    /// Puts a message back for the next one who asks.
+    pub(crate) fn repeat(&self, message: M) {
+        self.lock().arrived.push_front(Arrived::Other(message, None));
+        self.changed.notify_all();
+    }
+
     /// Waits until a payload of `length` bytes may be sent; gives its place, or `None` if that is inline.
     fn room(&self, length: usize, meter: &mut dyn FnMut(Activity)) -> Result<Option<Slot>, Failure> {
         let mut waits = false;
@@ -335,13 +341,15 @@ impl<M: Side> Peer<M> {
         }
     }
 
-    /// Waits until `ready` finds what it looks for, reading meanwhile; `None` if that takes until `until`.
+    /// Waits until `ready` finds what it looks for, reading meanwhile; `None` if that takes until `until`. What is there
+    /// already is always read.
     pub(crate) fn wait<T>(
         &self,
         until: Option<Instant>,
         mut ready: impl FnMut(&mut State<M>) -> Option<T>,
     ) -> Result<Option<T>, Failure> {
         let mut state = self.lock();
+        let mut looked = false;
         loop {
             if let Some(found) = ready(&mut state) {
                 return Ok(Some(found));
@@ -350,9 +358,10 @@ impl<M: Side> Peer<M> {
                 return Err(failure.clone());
             }
             let left = until.map(|until| until.saturating_duration_since(self.clock.now()));
-            if left.is_some_and(|left| left.is_zero()) {
+            if looked && left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
+            looked = true;
             state = match state.frames.take() {
                 Some(frames) => {
                     drop(state);

@@ -1,11 +1,11 @@
 //! Placement, threads, dead letters and the run report of one pipeline run.
 //!
 //! What it is: [`run`] takes a checked plan, opens its stages, runs their loops to the end of the input and gives
-//! the results their final name.
+//! the results their final name. Stages that are placed so run as processes.
 //!
-//! Guarantees: the results do not depend on the number of workers. They have their final name only if the whole run
+//! Guarantees: the results do not depend on the number of workers, or on where a stage runs. They have their final name only if the whole run
 //! succeeded; otherwise what there is stays in `FILE.partial`. Events that went wrong are in the dead-letter file,
-//! in the order of the input. The first error ends the run, and no thread outlives it.
+//! in the order of the input. The first error ends the run, and no thread or process outlives it.
 //!
 //! Refuses: looking into batches, and knowing any concrete stage.
 //!
@@ -18,6 +18,7 @@
 
 mod assemble;
 mod dead_letters;
+mod processes;
 mod report;
 pub mod system;
 mod verify;
@@ -27,22 +28,29 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use modrun_core::env::Env;
-use modrun_core::{CpuSeconds, Error, Result, RunReport, Written};
+use modrun_core::{Code, CpuSeconds, Error, Result, RunReport, StageId, Written};
 use modrun_plan::Plan;
-use modrun_worker::{Finished, Worker, is_consequence};
+use modrun_worker::{Finished, SharedHost, Worker, is_consequence};
 
-use assemble::Assembly;
+use assemble::{Assembly, Loops};
 use dead_letters::DeadLetters;
+use processes::Processes;
 use report::{Measured, report};
 use verify::Verifier;
 
 pub use modrun_worker::Live;
+pub use processes::{Level, Log, LogLine};
 pub use verify::{Difference, Differences};
 
+/// Results are read back in pieces of so many bytes.
+const READ_BYTES: usize = 64 << 10;
+/// How long a piece may take; a file on a disk takes no time.
+const READ_MAX: Duration = Duration::from_secs(60);
+
 /// How to run a plan.
-#[derive(Debug)]
 pub struct Options {
     /// Time and disk.
     pub env: Env,
@@ -52,11 +60,22 @@ pub struct Options {
     pub dead_letters: Option<PathBuf>,
     /// A file of results to compare with.
     pub expected: Option<PathBuf>,
+    /// What is done with the lines that stages in processes of their own write.
+    pub log: Log,
+    /// The command that runs a built-in kind as a process, to which the kind's word is added; empty: there is none.
+    pub built_in: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { env: system::env(), live: Arc::default(), dead_letters: None, expected: None }
+        Self {
+            env: system::env(),
+            live: Arc::default(),
+            dead_letters: None,
+            expected: None,
+            log: Arc::new(|line| eprintln!("{}: {}", line.stage, line.text)),
+            built_in: Vec::new(),
+        }
     }
 }
 
@@ -78,16 +97,22 @@ pub struct Outcome {
 /// # Errors
 /// A stage that cannot be opened or fails, results that cannot be written, too many dead letters.
 pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
-    let Options { env, live, dead_letters, expected } = options;
-    let (begin, (cpu_before, _)) = (env.clock.now(), system::usage());
+    let Options { env, live, dead_letters, expected, log, built_in } = options;
+    let started = env.clock.now();
     let path = dead_letters.unwrap_or_else(|| beside_results(&plan));
     let dead_letters = DeadLetters::new(path, env.clone(), live.clone(), plan.limits.dead_letters);
     let dead_letters = Arc::new(Mutex::new(dead_letters));
     let verifier = expected.map(|path| Verifier::open(&path, &env)).transpose()?;
     let verifier = verifier.map(|verifier| Arc::new(Mutex::new(verifier)));
+    let account = || match verifier.clone() {
+        Some(verifier) => Written::with_witness(move |bytes| lock(&verifier).take(bytes)),
+        None => Written::default(),
+    };
     let workers =
         plan.parallelism.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let processes = Processes::start(&plan, &env, workers, &log, &built_in)?;
 
+    let (begin, (cpu_before, _)) = (env.clock.now(), system::usage());
     let plan = Arc::new(plan);
     let assembly = Assembly {
         plan: plan.clone(),
@@ -95,18 +120,19 @@ pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
         live: live.clone(),
         workers,
         dead_letters: dead_letters.clone(),
+        processes: &processes,
     };
-    let written = match verifier.clone() {
-        Some(verifier) => Written::with_witness(move |bytes| lock(&verifier).take(bytes)),
-        None => Written::default(),
-    };
-    let finished = run_loops(assembly.loops(written)?);
+    let Loops { workers, hosts } = assembly.loops(account())?;
+    let finished = run_loops(workers, processes.closer());
     if finished.is_err() {
         lock(&dead_letters).keep();
     }
-    let mut finished = finished?;
-    let sink = finished.iter_mut().find_map(|finished| finished.sink.take());
-    let (mut sink, written) = sink.ok_or_else(|| Error::internal("no stage loop had the sink"))?;
+    let mut finished = finished.map_err(|error| processes.explain(error))?;
+    let sink = plan.stages.len() - 1;
+    let (mut local_sink, written) = match finished.iter_mut().find_map(|finished| finished.sink.take()) {
+        Some((sink, written)) => (Some(sink), written),
+        None => (None, read_back(&env, &hosts, StageId(sink), account())?),
+    };
 
     let mut dead_letters = lock(&dead_letters);
     dead_letters.prepare()?;
@@ -114,25 +140,30 @@ pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
     let dead_letters = if interrupted {
         dead_letters.partial()
     } else {
-        sink.commit()?;
+        match &mut local_sink {
+            Some(sink) => sink.commit()?,
+            None => processes.commit(sink)?,
+        }
         dead_letters.commit()?
     };
     let differences = verifier.map(|verifier| lock(&verifier).finish()).transpose()?;
     let (cpu, peak_rss_bytes) = system::usage();
     let cpu = CpuSeconds { user: cpu.user - cpu_before.user, system: cpu.system - cpu_before.system };
-    let measured = Measured { wall: env.clock.now() - begin, cpu, peak_rss_bytes };
+    let measured = Measured { start: begin - started, wall: env.clock.now() - begin, cpu, peak_rss_bytes };
     Ok(Outcome {
-        report: report(&plan, &finished, &written, measured),
+        report: report(&plan, &finished, &hosts, &processes, &written, measured),
         dead_letters,
         differences,
         interrupted,
     })
 }
 
-/// Runs each loop in a thread of its own; the last one's work ends last.
-fn run_loops(loops: Vec<Worker>) -> Result<Vec<Finished>> {
+/// Runs each loop in a thread of its own; the last one's work ends last. `close` ends what any of them waits for.
+fn run_loops(loops: Vec<Worker>, close: impl Fn() + Send + Sync) -> Result<Vec<Finished>> {
+    let close = &close;
     let ended: Vec<Result<Finished>> = thread::scope(|scope| {
-        let threads: Vec<_> = loops.into_iter().map(|worker| scope.spawn(|| worker.run())).collect();
+        let run = |worker: Worker| move || worker.run().inspect_err(|_| close());
+        let threads: Vec<_> = loops.into_iter().map(|worker| scope.spawn(run(worker))).collect();
         let defect = |_| Err(Error::internal("a stage loop panicked"));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(defect)).collect()
     });
@@ -143,6 +174,28 @@ fn run_loops(loops: Vec<Worker>) -> Result<Vec<Finished>> {
         Some(error) => error.map(|_| Vec::new()),
         None => finished.into_iter().collect(),
     }
+}
+
+/// Accounts for the results of a sink that is a process, by reading what it has prepared.
+fn read_back(env: &Env, hosts: &[Arc<SharedHost>], sink: StageId, mut written: Written) -> Result<Written> {
+    let host = hosts.iter().find(|host| host.receiver().stage() == sink);
+    let ended = host.map(|host| host.receiver().ended()).unwrap_or_default();
+    for done in ended.into_iter().flatten().map(|ended| ended.done) {
+        written.record(done.rows, &[]);
+        let Some(artifact) = done.artifact else { continue };
+        let unreadable = |error| {
+            let text = format!("cannot read the results `{}` that the sink has prepared", artifact);
+            Error::unavailable(text).with_code(Code::OUTPUT).with_source(error)
+        };
+        let mut results = env.disk.open(Path::new(&artifact)).map_err(unreadable)?;
+        let mut buffer = vec![0; READ_BYTES];
+        while let Some(read @ 1..) =
+            results.read(&mut buffer, env.clock.now() + READ_MAX).map_err(unreadable)?
+        {
+            written.record(0, &buffer[..read]);
+        }
+    }
+    Ok(written)
 }
 
 /// The dead-letter file of results in a file, or of a pipeline that writes none.

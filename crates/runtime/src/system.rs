@@ -11,7 +11,8 @@ use modrun_core::CpuSeconds;
 use modrun_core::env::{Artifact, Clock, Disk, Env, Input, partial_path};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 /// This machine.
 pub fn env() -> Env {
@@ -23,13 +24,32 @@ pub(crate) fn usage() -> (CpuSeconds, u64) {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Default::default() };
     let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 * 1e-6;
     let cpu = CpuSeconds { user: seconds(usage.user_time()), system: seconds(usage.system_time()) };
-    (cpu, peak_rss_bytes().unwrap_or(usage.max_rss() as u64 * 1024))
+    (cpu, peak_rss_bytes(None).unwrap_or(usage.max_rss() as u64 * 1024))
 }
 
-/// The largest resident memory of this program. `getrusage` would also count what the process held before it became
+/// CPU time that another process has used so far.
+pub(crate) fn process_cpu(pid: u32) -> Duration {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid as i32));
+    clock.and_then(clock_gettime).map(Duration::from).unwrap_or_default()
+}
+
+/// How a process's CPU time splits: the kernel's counts of ticks, in user mode and in all.
+pub(crate) fn process_ticks(pid: u32) -> (u64, u64) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before may hold anything, a parenthesis included.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+    let ticks: Vec<u64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    match ticks[..] {
+        [user, system] => (user, user + system),
+        _ => (0, 0),
+    }
+}
+
+/// The largest resident memory of a process, by default of this program. `getrusage` would also count what the process held before it became
 /// this program: the memory of whoever started it.
-fn peak_rss_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+pub(crate) fn peak_rss_bytes(pid: Option<u32>) -> Option<u64> {
+    let whose = pid.map_or("self".to_owned(), |pid| pid.to_string());
+    let status = std::fs::read_to_string(format!("/proc/{whose}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024)

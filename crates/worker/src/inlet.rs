@@ -9,7 +9,7 @@ use modrun_core::env::Env;
 use modrun_core::{
     Activity, DeadLetter, Error, Ledger, Message, Polled, Result, Seq, Source, StageId, State,
 };
-use modrun_link::{HostReceiver, Passed, Ready, Received, Receiver};
+use modrun_link::{HostReceiver, Passed, Readiness, Received, Receiver};
 
 /// How long a source waits before the loop looks whether it should stop.
 const POLL_MAX: Duration = Duration::from_millis(100);
@@ -119,12 +119,7 @@ pub(crate) enum Incoming {
 
 impl Inlet {
     /// Waits for what there is to do next, until `until` at most; the waiting is the head's starvation.
-    pub(crate) fn next(
-        &self,
-        env: &Env,
-        until: Option<Instant>,
-        ledger: &mut Ledger,
-    ) -> Result<Incoming> {
+    pub(crate) fn next(&self, env: &Env, until: Option<Instant>, ledger: &mut Ledger) -> Result<Incoming> {
         ledger.enter(0, Activity::Starved);
         let link = match self {
             Inlet::Source(source) => return source.next(env, ledger),
@@ -133,7 +128,7 @@ impl Inlet {
         };
         let closed = |closed| Error::internal("the stages before have failed").with_source(closed);
         let limit = until.map(|until| until.saturating_duration_since(env.clock.now()));
-        if link.ready_within(limit).map_err(closed)? == Ready::Nothing {
+        if link.ready_within(limit).map_err(closed)? == Readiness::Nothing {
             return Ok(Incoming::Idle);
         }
         ledger.enter(0, Activity::Receive);

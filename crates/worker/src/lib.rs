@@ -21,10 +21,12 @@
 mod chain;
 mod inlet;
 mod outlet;
+mod serve;
 
 pub use chain::{Chain, Operator, Prepared, Step, Tally};
 pub use inlet::{Inlet, Live, SharedHost, SharedSource};
 pub use outlet::{Outlet, SetAside};
+pub use serve::{ServeOptions, serve};
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

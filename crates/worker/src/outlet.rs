@@ -76,13 +76,7 @@ impl Outlet {
         self.send(seq, Some(Message::Partial(state)), tail, ledger)
     }
 
-    fn send(
-        &mut self,
-        seq: Seq,
-        message: Option<Message>,
-        tail: usize,
-        ledger: &mut Ledger,
-    ) -> Result<()> {
+    fn send(&mut self, seq: Seq, message: Option<Message>, tail: usize, ledger: &mut Ledger) -> Result<()> {
         let Outlet::Link(link) = self else {
             return Err(Error::internal("a partial state has nowhere to be merged"));
         };

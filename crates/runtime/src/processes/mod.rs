@@ -1,0 +1,239 @@
+//! The processes of a run: started before it, watched during it, ended with it.
+//!
+//! Guarantees: no stage gets more of this process than its socket, its two segments, pipes for its log and the
+//! environment variables of the allow-list. Whatever happens, every process has ended and is reaped when [`Processes`] is
+//! dropped; if this program is killed, the kernel kills them.
+//!
+//! ```text
+//!   Plan ──start──▶ socket, segments, process ──Open──▶ … ──Ready──▶ the run ──Done──▶ Commit ──▶ exit
+//!                                     └─ stdout, stderr ──▶ log
+//! ```
+
+mod logs;
+mod start;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use modrun_core::env::Env;
+use modrun_core::{Code, Concurrency, CpuSeconds, Error, Result, Role, StageId};
+use modrun_link::{Gone, Host};
+use modrun_plan::{Plan, PlannedStage};
+use modrun_shm::Child;
+
+use logs::Tail;
+pub use logs::{Level, Log, LogLine};
+
+use crate::system;
+
+/// How long a process may take to end by itself once it has nothing more to do.
+const END_MAX: Duration = Duration::from_secs(5);
+/// How long a process whose socket broke off may take until it can be said how it ended.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
+/// How long a sink may take to give its results their final name.
+const COMMIT_MAX: Duration = Duration::from_secs(30);
+
+/// All processes of one run.
+pub(crate) struct Processes {
+    env: Env,
+    by_stage: BTreeMap<usize, Vec<Process>>,
+}
+
+/// One process of a stage.
+struct Process {
+    name: String,
+    host: Host,
+    child: Child,
+    tail: Arc<Tail>,
+    sdk: String,
+    /// CPU time that it had used when it was ready.
+    cpu_at_ready: Duration,
+}
+
+/// What one stage's processes have used.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Usage {
+    /// CPU time since they were ready.
+    pub(crate) cpu: CpuSeconds,
+    /// Largest resident memory of one of them, in bytes.
+    pub(crate) peak_rss_bytes: u64,
+    /// The SDK, as it names itself.
+    pub(crate) sdk: String,
+}
+
+impl Processes {
+    /// Starts every stage of `plan` that runs as a process, and waits until all are ready.
+    pub(crate) fn start(
+        plan: &Plan,
+        env: &Env,
+        workers: usize,
+        log: &Log,
+        built_in: &[String],
+    ) -> Result<Self> {
+        let mut processes = Self { env: env.clone(), by_stage: BTreeMap::new() };
+        for at in 0..plan.stages.len() {
+            let started = start::stage(plan, at, env, workers, log, built_in)?;
+            if !started.is_empty() {
+                processes.by_stage.insert(at, started);
+            }
+        }
+        let until = env.clock.now() + plan.limits.start;
+        for (&at, replicas) in &mut processes.by_stage {
+            let count = replicas.len();
+            for process in replicas {
+                let ready = process.host.ready(until).map_err(|error| explain(process, error))?;
+                let Some(ready) = ready else {
+                    let limit = plan.limits.start.as_secs_f64();
+                    return Err(Error::unavailable(format!("it was not ready within {limit} s"))
+                        .with_code(Code::START)
+                        .with_hint("`limits.start` gives it more time")
+                        .with_source(process.tail.words())
+                        .in_stage(&process.name));
+                };
+                check_ready(&plan.stages[at], at, plan.stages.len(), count, &ready)?;
+                process.sdk = ready.sdk;
+                process.cpu_at_ready = system::process_cpu(process.child.pid());
+            }
+        }
+        Ok(processes)
+    }
+
+    /// The runtime's ends of a stage, if it runs as processes.
+    pub(crate) fn hosts(&self, stage: usize) -> Option<Vec<Host>> {
+        Some(self.by_stage.get(&stage)?.iter().map(|process| process.host.clone()).collect())
+    }
+
+    /// What closes every socket, so that whoever waits on one fails.
+    pub(crate) fn closer(&self) -> impl Fn() + Send + Sync + use<> {
+        let hosts: Vec<Host> = self.by_stage.values().flatten().map(|process| process.host.clone()).collect();
+        move || hosts.iter().for_each(Host::close)
+    }
+
+    /// What a stage's processes have used so far.
+    pub(crate) fn usage(&self, stage: usize) -> Option<Usage> {
+        let mut usage = Usage::default();
+        for process in self.by_stage.get(&stage)? {
+            let cpu = system::process_cpu(process.child.pid()).saturating_sub(process.cpu_at_ready);
+            let (user, all) = system::process_ticks(process.child.pid());
+            let user = cpu.as_secs_f64() * if all > 0 { user as f64 / all as f64 } else { 1.0 };
+            usage.cpu.user += user;
+            usage.cpu.system += cpu.as_secs_f64() - user;
+            usage.peak_rss_bytes =
+                usage.peak_rss_bytes.max(system::peak_rss_bytes(Some(process.child.pid())).unwrap_or(0));
+            usage.sdk.clone_from(&process.sdk);
+        }
+        Some(usage)
+    }
+
+    /// Gives the results of a sink that is a process their final name.
+    pub(crate) fn commit(&self, sink: usize) -> Result<()> {
+        for process in self.by_stage.get(&sink).into_iter().flatten() {
+            let until = self.env.clock.now() + COMMIT_MAX;
+            process.host.commit(until).map_err(|error| explain(process, error))?;
+        }
+        Ok(())
+    }
+
+    /// Adds to an error that a process caused how the process ended and what it said last.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let Some(Gone(StageId(at))) = gone(&error) else { return error };
+        match self.by_stage.get(&at).and_then(|replicas| replicas.first()) {
+            Some(process) => explain(process, error),
+            None => error,
+        }
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.closer()();
+        for process in self.by_stage.values().flatten() {
+            // One that does not end by itself is killed when its handle is dropped.
+            let _ = process.child.wait_for(END_MAX);
+        }
+    }
+}
+
+/// The mark of an error after which a process has to be looked at.
+fn gone(error: &Error) -> Option<Gone> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(gone) = error.downcast_ref::<Gone>() {
+            return Some(*gone);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn explain(process: &Process, error: Error) -> Error {
+    if gone(&error).is_none() {
+        return error;
+    }
+    let broke_off = error.code() == Some(Code::PROCESS_ENDED);
+    let exit = process.child.wait_for(LAST_WORDS_MAX).ok().flatten();
+    process.tail.wait_for_end(LAST_WORDS_MAX);
+    let what = match (broke_off, exit) {
+        (false, _) if process.tail.is_empty() => return error,
+        (false, _) => return error.with_hint(format!("its last words: {}", process.tail.words())),
+        (true, Some(exit)) => format!("its process ended before its work was done: {exit}"),
+        (true, None) => "its process closed its socket before its work was done".to_owned(),
+    };
+    Error::stage(what)
+        .with_code(Code::PROCESS_ENDED)
+        .with_source(process.tail.words())
+        .in_stage(&process.name)
+}
+
+/// Whether what a stage says of itself is what the plan counts on.
+fn check_ready(
+    stage: &PlannedStage,
+    at: usize,
+    stages: usize,
+    replicas: usize,
+    ready: &modrun_wire::Ready,
+) -> Result<()> {
+    let wrong = |what: String| Err(Error::invalid(what).with_code(Code::PROTOCOL).in_stage(&stage.name));
+    if ready.protocol != start::PROTOCOL {
+        let (is, should) = (ready.protocol, start::PROTOCOL);
+        return wrong(format!("it speaks version {is} of the stage protocol, this command speaks {should}"));
+    }
+    let role = match at {
+        0 => Role::Source,
+        at if at + 1 == stages => Role::Sink,
+        _ => Role::Transform,
+    };
+    if ready.role != role {
+        let name = |role| match role {
+            Role::Source => "source",
+            Role::Transform => "transform",
+            Role::Sink => "sink",
+        };
+        return wrong(format!(
+            "its program is a {}, its place is that of a {}",
+            name(ready.role),
+            name(role)
+        ));
+    }
+    if replicas > 1 && ready.concurrency != Concurrency::Stateless {
+        return wrong(
+            "`parallelism` starts it several times, but its program needs all batches in order".into(),
+        );
+    }
+    if let (Some(declared), Some(planned)) = (&ready.output, &stage.bound.output) {
+        let planned = modrun_wire::Schema::of(planned)
+            .map_err(|error| Error::internal("a plan has columns of no link type").with_source(error))?;
+        if *declared != planned {
+            let (declared, planned) = (start::columns(declared), start::columns(&planned));
+            let hint = format!("if the program is right: `out: {{{declared}}}` in the stage");
+            return Err(Error::invalid(format!(
+                "its program hands on `{declared}`, the pipeline expects `{planned}`"
+            ))
+            .with_code(Code::PROTOCOL)
+            .with_hint(hint)
+            .in_stage(&stage.name));
+        }
+    }
+    Ok(())
+}
