@@ -14,7 +14,8 @@ use arrow_schema::SchemaRef;
 use modrun_wire::table::{self, Layout};
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
-use support::batches::{self, Read, check, written};
+use support::batches;
+use support::tables::{Read, check, values, written};
 
 proptest! {
     #[test]
@@ -22,7 +23,7 @@ proptest! {
         let bytes = written(&batch);
         let read = table::decode(Buffer::from_slice_ref(&bytes), &schema).unwrap();
         prop_assert_eq!(read.num_rows(), batch.num_rows());
-        prop_assert_eq!(batches::values(&read), batches::values(&batch));
+        prop_assert_eq!(values(&read), values(&batch));
         prop_assert_eq!(written(&read), bytes);
         for (field, link) in read.schema().fields().iter().zip(schema.fields()) {
             prop_assert_eq!((field.name(), field.is_nullable()), (link.name(), link.is_nullable()));
@@ -130,28 +131,28 @@ fn coded(rows: usize, values: usize, length: usize) -> RecordBatch {
 /// Codes of one byte reach 256 values, however many there are.
 #[test]
 fn values_beyond_the_codes_stay_behind() {
-    let values = || (0..300).map(|at| Some(at.to_string()));
+    let numbers = || (0..300).map(|at| Some(at.to_string()));
     let codes: UInt8Array = (0..=255).map(Some).collect();
-    let array = DictionaryArray::<UInt8Type>::new(codes, Arc::new(values().collect::<StringArray>()));
+    let array = DictionaryArray::<UInt8Type>::new(codes, Arc::new(numbers().collect::<StringArray>()));
     let batch = RecordBatch::try_from_iter([("s", Arc::new(array) as ArrayRef)]).unwrap();
     let read = table::decode(written(&batch).into(), &batch.schema()).unwrap();
-    assert_eq!(batches::values(&read), batches::values(&batch));
+    assert_eq!(values(&read), values(&batch));
     assert_eq!(read.column(0).as_dictionary::<UInt8Type>().values().len(), 256);
 }
 
 /// A dictionary whose text is long travels only if its rows use it.
 #[test]
 fn strings_travel_as_the_shorter_of_both_where_it_matters() {
-    for (rows, values, length, coded_still) in [
+    for (rows, distinct, length, coded_still) in [
         (1, 200, 10, true),       // short text: always as it is
         (1, 100, 10_000, false),  // a megabyte for one row
         (50, 100, 10_000, false), // half of the dictionary is not used
         (200, 100, 10_000, true), // each value twice
     ] {
-        let batch = coded(rows, values, length);
+        let batch = coded(rows, distinct, length);
         let read = table::decode(written(&batch).into(), &batch.schema()).unwrap();
         assert_eq!(read.schema() == batch.schema(), coded_still, "{rows} rows");
-        assert_eq!(batches::values(&read), batches::values(&batch));
+        assert_eq!(values(&read), values(&batch));
     }
     // Which lets a batch be split that no slot could hold.
     let batch = coded(100, 100, 10_000);
@@ -174,6 +175,6 @@ fn a_payload_that_lies_askew_is_copied() {
         let bytes = [&vec![0; skew][..], &written(&batch)].concat();
         let payload = Buffer::from_slice_ref(&bytes).slice(skew);
         let read = table::decode(payload, &schema).unwrap();
-        prop_assert_eq!(batches::values(&read), batches::values(&batch));
+        prop_assert_eq!(values(&read), values(&batch));
     });
 }

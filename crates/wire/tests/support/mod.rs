@@ -6,3 +6,4 @@
 pub(crate) mod batches;
 pub(crate) mod contract;
 pub(crate) mod streams;
+pub(crate) mod tables;

@@ -11,7 +11,8 @@ use modrun_wire::{FromStage, Incoming, Split, ToStage, split, table};
 use serde_json::json;
 
 use super::folder::{self, Vectors};
-use super::tables::{Edit, batch, number, schema_json, schema_of, set, written};
+use super::support::tables::written;
+use super::tables::{Edit, batch, number, schema_json, schema_of, set};
 
 /// The columns of the table that is broken, by their number.
 const BOOL: usize = 0;

@@ -12,12 +12,12 @@ use arrow_schema::{Field, SchemaRef};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use modrun_core::{Type, raw_schema};
-use modrun_wire::table::{self, Layout};
+use modrun_wire::table;
 use modrun_wire::{Column, Schema};
 use serde_json::{Value, json};
 
 use super::folder::{self, Vectors};
-use super::support::batches;
+use super::support::tables::{self, written};
 
 /// A batch of columns of (name, array, nullable).
 pub(crate) fn batch(columns: Vec<(&str, ArrayRef, bool)>) -> RecordBatch {
@@ -26,13 +26,6 @@ pub(crate) fn batch(columns: Vec<(&str, ArrayRef, bool)>) -> RecordBatch {
         .map(|(name, array, nullable)| (Field::new(name, array.data_type().clone(), nullable), array))
         .unzip();
     RecordBatch::try_new(Arc::new(arrow_schema::Schema::new(fields)), arrays).unwrap()
-}
-
-pub(crate) fn written(batch: &RecordBatch) -> Vec<u8> {
-    let layout = Layout::of(batch).unwrap();
-    let mut bytes = vec![0; layout.length()];
-    layout.write(&mut bytes);
-    bytes
 }
 
 fn arc(array: impl arrow_array::Array + 'static) -> ArrayRef {
@@ -298,18 +291,18 @@ pub(crate) fn schema_of(json: &Value) -> SchemaRef {
 }
 
 fn rows_json(batch: &RecordBatch) -> Value {
-    let columns = batches::values(batch);
-    let cell = |column: &Vec<batches::Value>, row: usize| match &column[row] {
-        batches::Value::Null => Value::Null,
-        batches::Value::Bool(value) => json!(value),
-        batches::Value::Int64(value) => json!(value.to_string()),
-        batches::Value::Float64(bits) => match f64::from_bits(*bits) {
+    let columns = tables::values(batch);
+    let cell = |column: &Vec<tables::Value>, row: usize| match &column[row] {
+        tables::Value::Null => Value::Null,
+        tables::Value::Bool(value) => json!(value),
+        tables::Value::Int64(value) => json!(value.to_string()),
+        tables::Value::Float64(bits) => match f64::from_bits(*bits) {
             value if value.is_nan() => json!("NaN"),
             value if value.is_infinite() => json!(if value > 0.0 { "Infinity" } else { "-Infinity" }),
             value => json!(value),
         },
-        batches::Value::String(value) => json!(value),
-        batches::Value::Binary(value) => json!(BASE64.encode(value)),
+        tables::Value::String(value) => json!(value),
+        tables::Value::Binary(value) => json!(BASE64.encode(value)),
     };
     let row = |row| columns.iter().map(|column| cell(column, row)).collect::<Value>();
     (0..batch.num_rows()).map(row).collect()
