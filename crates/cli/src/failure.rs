@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Pipeline(Diagnostics),
     /// What is wrong was shown as the command's output.
     Shown,
+    /// What was asked for went wrong, which whoever asked was told already.
+    Told,
     /// What was asked for went wrong.
     Failed(anyhow::Error),
     /// The results differ from those expected in a file.
@@ -26,7 +28,7 @@ impl Failure {
     /// What the process ends with.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Failure::Failed(_) | Failure::Differs(..) => 1,
+            Failure::Failed(_) | Failure::Told | Failure::Differs(..) => 1,
             Failure::Arguments(_) | Failure::Pipeline(_) | Failure::Shown => 2,
             Failure::Interrupted(_) => INTERRUPTED,
         }

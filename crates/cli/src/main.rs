@@ -22,6 +22,7 @@ mod explain;
 mod failure;
 mod files;
 mod r#gen;
+mod log;
 mod pipeline;
 mod program;
 mod progress;
@@ -29,6 +30,7 @@ mod run;
 mod schema;
 mod show;
 mod signals;
+mod stage;
 mod watch;
 
 use std::process::ExitCode;
@@ -59,6 +61,8 @@ enum Task {
     Explain(explain::Args),
     Schema(schema::Args),
     Gen(r#gen::Args),
+    #[command(hide = true)]
+    Stage(stage::Args),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Task::Explain(args) => explain::run(&args),
         Task::Schema(args) => schema::run(&args),
         Task::Gen(args) => r#gen::run(&args).map_err(Failure::from),
+        Task::Stage(args) => stage::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

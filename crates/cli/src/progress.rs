@@ -1,6 +1,8 @@
 //! How far a run has come: a bar on a terminal, a line a second elsewhere.
 
+use std::fmt;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anstream::stream::IsTerminal;
@@ -13,10 +15,10 @@ use crate::show;
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
-/// Shows progress on standard error.
+/// Shows progress on standard error, and lines of text above it.
 pub(crate) struct Progress {
     begin: Instant,
-    output: Output,
+    output: Mutex<Output>,
 }
 
 enum Output {
@@ -35,18 +37,18 @@ impl Progress {
             true => Output::Bar(None),
             false => Output::Lines(begin),
         };
-        Self { begin, output }
+        Self { begin, output: Mutex::new(output) }
     }
 
     /// No progress at all.
     pub(crate) fn quiet() -> Self {
-        Self { begin: Instant::now(), output: Output::Nothing }
+        Self { begin: Instant::now(), output: Mutex::new(Output::Nothing) }
     }
 
     /// Shows how far `live` has come, if it is time to.
-    pub(crate) fn show(&mut self, live: &Live) {
+    pub(crate) fn show(&self, live: &Live) {
         let figures = Figures::of(live, self.begin.elapsed());
-        match &mut self.output {
+        match &mut *self.output() {
             Output::Nothing => {}
             Output::Bar(bar) => {
                 let bar = bar.get_or_insert_with(|| figures.bar());
@@ -61,11 +63,25 @@ impl Progress {
         }
     }
 
-    /// Takes the bar off the terminal.
-    pub(crate) fn clear(&mut self) {
-        if let Output::Bar(Some(bar)) = &self.output {
-            bar.finish_and_clear();
+    /// Shows a line, above the bar if there is one.
+    pub(crate) fn note(&self, text: impl fmt::Display) {
+        match &*self.output() {
+            Output::Bar(Some(bar)) => bar.suspend(|| show::note(text)),
+            _ => show::note(text),
         }
+    }
+
+    /// Takes the bar off the terminal for good.
+    pub(crate) fn clear(&self) {
+        let mut output = self.output();
+        if let Output::Bar(Some(bar)) = &*output {
+            bar.finish_and_clear();
+            *output = Output::Nothing;
+        }
+    }
+
+    fn output(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,8 +9,9 @@ use modrun_core::{Code, Error, RunReport};
 use modrun_runtime::{Live, Options, Outcome, system};
 
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::{build, files, pipeline, show, watch};
+use crate::{build, files, log, pipeline, show, stage, watch};
 
 /// Run a pipeline
 ///
@@ -33,6 +34,10 @@ pub(crate) struct Args {
     /// Run the programs of implementations as they are, without building them before
     #[arg(long)]
     no_build: bool,
+    /// Show what stages in processes of their own log, from this level on
+    /// [default: information; with --quiet: warning]
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    log: Option<log::Least>,
     /// Show neither progress nor summary
     #[arg(long, short)]
     quiet: bool,
@@ -53,13 +58,17 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     }
     let signals = Signals::register().context("cannot listen for signals")?;
     let live = Arc::new(Live::default());
+    let progress = Arc::new(if args.quiet { Progress::quiet() } else { Progress::new() });
+    let least = args.log.unwrap_or(if args.quiet { log::Least::Warning } else { log::Least::Information });
     let options = Options {
         env: env.clone(),
         live: live.clone(),
         dead_letters: Some(dead_letters),
         expected: args.verify.clone(),
+        log: log::shown(least, progress.clone()),
+        built_in: stage::command()?,
     };
-    let watched = watch::Watch { live: &live, signals: &signals, quiet: args.quiet };
+    let watched = watch::Watch { live: &live, signals: &signals, progress: &progress };
     let outcome = watched.during(|| modrun_runtime::run(plan, options))?;
 
     if let Some(path) = &args.report {

@@ -38,7 +38,7 @@ pub(crate) fn failure(failure: &Failure) {
     let text = match failure {
         Failure::Arguments(error) | Failure::Failed(error) => error_text(error.as_ref()),
         Failure::Pipeline(problems) => problems.render(true),
-        Failure::Shown => return,
+        Failure::Shown | Failure::Told => return,
         Failure::Differs(differences, expected) => {
             let lines = if differences.count == 1 { "line" } else { "lines" };
             let count = units::exact(differences.count);

@@ -29,7 +29,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Watch<'a> {
     pub(crate) live: &'a Live,
     pub(crate) signals: &'a Signals,
-    pub(crate) quiet: bool,
+    pub(crate) progress: &'a Progress,
 }
 
 impl Watch<'_> {
@@ -45,7 +45,7 @@ impl Watch<'_> {
     }
 
     fn until(&self, done: &mpsc::Receiver<()>) {
-        let mut progress = if self.quiet { Progress::quiet() } else { Progress::new() };
+        let progress = self.progress;
         let mut stopped: Option<Instant> = None;
         while done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
             match stopped {

@@ -71,7 +71,9 @@ impl Command {
             return Err(Error::invalid(what).with_code(Code::START).in_stage(&stage.name));
         }
         let mut run = built_in.to_vec();
-        run.extend([kind, "--workers".into(), workers.to_string()]);
+        // A source and a sink may share a word.
+        let role = format!("{:?}", stage.bound.open.role()).to_lowercase();
+        run.extend([kind, "--role".into(), role, "--workers".into(), workers.to_string()]);
         run.extend(["--line-bytes".into(), plan.limits.stage.line_bytes.to_string()]);
         Ok(Self { run, folder: PathBuf::from("."), env: Vec::new(), config: stage.with.to_string() })
     }
