@@ -9,6 +9,7 @@ use modrun_runtime::system;
 use modrun_worker::{ServeOptions, serve};
 
 use crate::failure::Failure;
+use crate::show;
 
 /// What a run leaves in the environment of a stage.
 const VARIABLE: &str = "MODRUN_STAGE";
@@ -44,7 +45,8 @@ pub(crate) fn command() -> Result<Vec<String>, Failure> {
     Ok(vec![program, "stage".to_owned()])
 }
 
-/// Serves the stage until the run needs it no more. What ends it early is told to the run, which shows it.
+/// Serves the stage until the run needs it no more. What ends it early is told to the run, which shows it; if the run
+/// could not be told, it finds it in the log.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let role = match args.role {
         Place::Source => Role::Source,
@@ -65,5 +67,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         workers: args.workers,
         sdk: format!("modrun {}", env!("CARGO_PKG_VERSION")),
     };
-    serve(kind, &variable, &options).map_err(|_| Failure::Told)
+    serve(kind, &variable, &options).map_err(|error| {
+        show::note(format!("<7>{error}"));
+        Failure::Told
+    })
 }

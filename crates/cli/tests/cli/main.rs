@@ -10,4 +10,5 @@ mod interrupt;
 mod processes;
 mod reference;
 mod results;
+mod running;
 mod support;

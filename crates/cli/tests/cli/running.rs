@@ -1,0 +1,98 @@
+//! Runs whose stages are processes: their results, their logs and how they fail.
+
+use crate::support::{Ended, Folder};
+
+const PIPELINE: &str = "\
+pipeline: logs
+stages:
+  ingest: {use: file, with: {path: events.ndjson}}
+  say: {from: ingest, with: {any: 1}, or: {sh: {run: [sh, say.sh, 'a b'], env: {GREETING: hello}}}}
+  sink: {from: say, or: {sh: {run: [sh, say.sh], cwd: other}}}
+";
+
+#[test]
+fn results_are_the_same_whichever_stages_are_processes() {
+    let folder = Folder::with_events(&["--events", "20000"]);
+    folder.run_events(&["--report", "report.json"]).succeeded();
+    let expected = folder.read("results.ndjson");
+    let stages = ["ingest", "parse", "rules", "aggregate", "sink"];
+    let every: Vec<&[&str]> =
+        stages.chunks(1).chain([&stages[..], &stages[1..3], &stages[1..], &stages[..4]]).collect();
+    for processes in every {
+        let words: Vec<String> = processes.iter().map(|stage| format!("{stage}=process")).collect();
+        let options: Vec<&str> = words.iter().flat_map(|word| ["--place", word]).collect();
+        let last = ["--verify", "expected.ndjson", "--report", "report.json"];
+        folder.write("expected.ndjson", &expected);
+        folder.run_events(&[&options[..], &last].concat()).succeeded();
+        let report = folder.json("report.json");
+        for stage in stages {
+            let word = if processes.contains(&stage) { "process" } else { "thread" };
+            assert_eq!(report["placement"][stage], word, "{processes:?}");
+        }
+        assert_eq!(report["events"]["in"], 20000);
+    }
+}
+
+fn said(log: &[&str]) -> Ended {
+    let folder = Folder::new();
+    folder.write("events.ndjson", "").write("pipeline.yaml", PIPELINE);
+    folder.write(
+        "say.sh",
+        "echo \"<7>$#\"; echo '<6>fine'; echo plain; echo '<4>odd'; echo unmarked >&2; echo \"<3>$GREETING\"; exit 3\n",
+    );
+    std::fs::create_dir(folder.path("other")).unwrap();
+    folder.write("other/say.sh", "while :; do sleep 1; done\n");
+    folder.run(&[&["run", "pipeline.yaml"], log].concat())
+}
+
+#[test]
+fn what_a_stage_logs_is_shown_from_a_level_on() {
+    let lines = [
+        "debug  1",
+        "information  fine",
+        "information  plain",
+        "warning  odd",
+        "warning  unmarked",
+        "error  hello",
+    ];
+    for (options, shown) in [
+        (&[][..], &lines[1..]),
+        (&["--log", "debug"], &lines[..]),
+        (&["--log", "information"], &lines[1..]),
+        (&["--log", "warning"], &lines[3..]),
+        (&["--log", "error"], &lines[5..]),
+        (&["--quiet"], &lines[3..]),
+        (&["--quiet", "--log", "debug"], &lines[..]),
+    ] {
+        let ended = said(options);
+        ended.failed(1, &["error[E108]: stage `say` failed", "exit status 3"]);
+        for line in lines {
+            let is_there = ended.stderr.contains(&format!("stage say  {line}\n"));
+            assert_eq!(is_there, shown.contains(&line), "{options:?} {line}\n{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_named() {
+    let folder = Folder::new();
+    folder.write("events.ndjson", "").write("pipeline.yaml", PIPELINE).write("say.sh", "");
+    let run = || folder.run(&["run", "pipeline.yaml"]);
+    let set = |from: &str, to: &str| folder.write("pipeline.yaml", PIPELINE.replace(from, to));
+    run().failed(1, &["error[E107]: stage `sink` failed", "`other`"]);
+    set("run: [sh, say.sh, 'a b']", "run: [none-such]");
+    run().failed(1, &["error[E107]: stage `say` failed", "cannot start `none-such`"]);
+    set("run: [sh, say.sh, 'a b']", "run: [./say.sh]");
+    run().failed(1, &["error[E107]: stage `say` failed", "cannot start `./say.sh`", "Permission denied"]);
+}
+
+#[test]
+fn a_built_in_stage_is_not_started_by_hand() {
+    let folder = Folder::new();
+    let start =
+        |kind: &str| folder.run(&["stage", kind, "--role", "sink", "--workers", "1", "--line-bytes", "1024"]);
+    start("file").failed(2, &["this is a stage that `modrun run` starts"]);
+    start("json").failed(2, &["there is no built-in `json` here"]);
+    let help = folder.run(&["--help"]).succeeded();
+    assert!(!help.stdout.contains("built-in"), "{}", help.stdout);
+}
