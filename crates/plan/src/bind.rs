@@ -189,6 +189,12 @@ impl<'a> Stages<'a> {
                 (Role::Source, None) => first_source = Some(name),
                 (Role::Transform, _) => {}
                 (Role::Sink, _) => {
+                    if stage.batch.is_some() {
+                        let message = format!("stage `{name}` is a sink, which sends no batches");
+                        let problem = Problem::new(Code::WRONG_VALUE, message)
+                            .with_hint("remove `batch`; that of the stage before is for what the sink gets");
+                        problems.push(problem.on_key().at("batch").at(name).at("stages"));
+                    }
                     let word = stage.kind.as_deref().unwrap_or_default();
                     problems.extend(readers.iter().map(|reader| {
                         let message = format!("stage `{name}` is a sink: no stage can read from `{word}`");

@@ -55,7 +55,13 @@ pub(crate) fn place<'a>(spec: &'a Spec, problems: &mut Vec<Problem>) -> Vec<Opti
         );
     }
     let placed = |(name, stage): (&'a String, &'a StageSpec)| {
-        problems.extend(stage.implementations.keys().filter_map(|own| unfit(own, name)));
+        for (own, spec) in &stage.implementations {
+            let found =
+                unfit_name(own).into_iter().chain(spec.env.keys().filter_map(|name| unfit_variable(name)));
+            problems.extend(
+                found.map(|problem| problem.at(own.as_str()).at("or").at(name.as_str()).at("stages")),
+            );
+        }
         let placed = match spec.placement.get(name) {
             Some(placement) => chosen(name, stage, placement),
             None => left_out(name, stage),
@@ -115,7 +121,7 @@ fn left_out<'a>(name: &'a str, stage: &'a StageSpec) -> Found<'a> {
 }
 
 /// What is wrong with the name of an implementation.
-fn unfit(own: &str, stage: &str) -> Option<Problem> {
+fn unfit_name(own: &str) -> Option<Problem> {
     let message = match own {
         "" => "the name of an implementation must not be empty".to_owned(),
         "thread" | "process" => {
@@ -123,7 +129,19 @@ fn unfit(own: &str, stage: &str) -> Option<Problem> {
         }
         _ => return None,
     };
-    Some(Problem::new(Code::WRONG_VALUE, message).on_key().at(own).at("or").at(stage).at("stages"))
+    Some(Problem::new(Code::WRONG_VALUE, message).on_key())
+}
+
+/// What is wrong with the name of an environment variable.
+fn unfit_variable(name: &str) -> Option<Problem> {
+    let message = if name.is_empty() || name.contains(['=', '\0']) {
+        format!("`{name}` cannot be the name of an environment variable")
+    } else if name.starts_with("MODRUN_") {
+        format!("`{name}` is set by the run itself, as all that begins with `MODRUN_`")
+    } else {
+        return None;
+    };
+    Some(Problem::new(Code::WRONG_VALUE, message).on_key().at(name).at("env"))
 }
 
 fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {

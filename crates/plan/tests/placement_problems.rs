@@ -157,6 +157,23 @@ fn a_source_and_a_sink_without_a_kind_need_their_place() {
 }
 
 #[test]
+fn what_means_nothing_is_refused() {
+    check(
+        &[("path: results.ndjson}", "path: results.ndjson}, batch: {rows: 1}")],
+        &["E004 6:64 stage `sink` is a sink, which sends no batches \
+           [remove `batch`; that of the stage before is for what the sink gets]"],
+    );
+    check(
+        &[("[node, ingest.js]", "[node], env: {'A=B': c, MODRUN_STAGE: d, '': e, A: f}")],
+        &[
+            "E004 3:89 `A=B` cannot be the name of an environment variable",
+            "E004 3:99 `MODRUN_STAGE` is set by the run itself, as all that begins with `MODRUN_`",
+            "E004 3:116 `` cannot be the name of an environment variable",
+        ],
+    );
+}
+
+#[test]
 fn what_needs_order_is_not_shared() {
     check(
         &[("path: results.ndjson}", "path: results.ndjson}, parallelism: 2")],
