@@ -1,0 +1,67 @@
+package modrun
+
+import (
+	"syscall"
+	"time"
+
+	"modularruntime/modrun/internal/wire"
+)
+
+// activity is what the loop of a stage does at a moment, by the place of its sum in wire.Activity.
+type activity int
+
+const (
+	receiving activity = iota
+	decoding
+	processing
+	encoding
+	sending
+	starved
+	backpressured
+)
+
+// activityEvery is how often a stage that works reports where its time went.
+const activityEvery = time.Second
+
+// ledger is the account of the loop's time: at every moment it is in exactly one activity.
+type ledger struct {
+	start    time.Time
+	last     time.Duration // since start, when the activity began
+	reported time.Duration
+	now      activity
+	spent    [7]time.Duration
+}
+
+// open begins the account.
+func (l *ledger) open() { *l = ledger{start: time.Now(), now: receiving} }
+
+// enter ends the activity before and begins another one; it returns the time since the start.
+func (l *ledger) enter(next activity) time.Duration {
+	now := time.Since(l.start)
+	l.spent[l.now] += now - l.last
+	l.last, l.now = now, next
+	return now
+}
+
+// since returns the time since the start.
+func (l *ledger) since() time.Duration { return time.Since(l.start) }
+
+// report returns the account so far.
+func (l *ledger) report() wire.Activity {
+	l.reported = l.enter(l.now)
+	var a wire.Activity
+	for at, spent := range l.spent {
+		a.Spent[at] = uint64(spent)
+	}
+	a.CPU = processTime()
+	return a
+}
+
+// processTime returns the CPU time of the process in nanoseconds.
+func processTime() uint64 {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return uint64(usage.Utime.Nano() + usage.Stime.Nano())
+}

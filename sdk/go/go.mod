@@ -1,0 +1,3 @@
+module modularruntime/modrun
+
+go 1.23
