@@ -23,6 +23,7 @@ mod failure;
 mod files;
 mod r#gen;
 mod log;
+mod new;
 mod pipeline;
 mod program;
 mod progress;
@@ -61,6 +62,7 @@ enum Task {
     Explain(explain::Args),
     Schema(schema::Args),
     Gen(r#gen::Args),
+    New(new::Args),
     #[command(hide = true)]
     Stage(stage::Args),
 }
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Task::Explain(args) => explain::run(&args),
         Task::Schema(args) => schema::run(&args),
         Task::Gen(args) => r#gen::run(&args).map_err(Failure::from),
+        Task::New(args) => new::run(&args),
         Task::Stage(args) => stage::run(&args),
     };
     match done {

@@ -7,6 +7,7 @@ mod check;
 mod commands;
 mod dead_letters;
 mod interrupt;
+mod new;
 mod processes;
 mod reference;
 mod results;

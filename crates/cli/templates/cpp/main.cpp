@@ -1,0 +1,3 @@
+#include "stage.hpp"
+
+int main() { return modular_runtime::run(stage()); }

@@ -1,0 +1,7 @@
+package main
+
+import "modularruntime/modrun"
+
+func main() {
+	modrun.Run(stage)
+}
