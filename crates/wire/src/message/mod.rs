@@ -110,8 +110,8 @@ fn frame(message: &impl Outgoing, payload_length: usize, out: &mut Vec<u8>) -> R
 macro_rules! encode {
     ($message:ty) => {
         impl $message {
-            /// Appends the frame of a message without a payload to `out`. Fails, leaving `out` as it was, if the
-            /// message is longer than [`MESSAGE_BYTES_MAX`].
+            /// Appends the frame of a message without a payload to `out`; a batch that is inline has one. Fails, leaving
+            /// `out` as it was, if the message is longer than [`MESSAGE_BYTES_MAX`].
             pub fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
                 frame(self, 0, out)
             }

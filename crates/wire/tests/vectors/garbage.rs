@@ -260,84 +260,66 @@ fn the_vectors_of_garbage_are_refused() {
     folder::check_reasons("garbage.txt", &reasons);
 }
 
-/// Frames with a message that no one may send: direction, name, why, bytes.
-fn frames() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
-    let frame = |message: &[u8], payload: u32, behind: &[u8]| {
-        [&(message.len() as u32).to_le_bytes()[..], &payload.to_le_bytes(), message, behind].concat()
-    };
-    let batch = |seq: u8, offset: [u8; 8], form: u8| {
-        let mut message = vec![0x12, 0x2a, 0x09, seq, 0, 0, 0, 0, 0, 0, 0, 0x11];
-        message.extend_from_slice(&offset);
-        message.extend_from_slice(&[0x1d, 16, 0, 0, 0, 0x25, 0, 0, 0, 0, 0x2d, form, 0, 0, 0, 0x31]);
-        message.extend_from_slice(&[0xff; 8]);
-        message
-    };
-    let (slot, inline) = ([0; 8], [0xff; 8]);
-    let mut swapped = batch(0, slot, 0);
+/// A frame that no one may send: direction, name, why, bytes.
+type Broken = (&'static str, &'static str, &'static str, Vec<u8>);
+
+fn frame(message: &[u8], payload_length: u32, behind: &[u8]) -> Vec<u8> {
+    let message_length = (message.len() as u32).to_le_bytes();
+    [&message_length[..], &payload_length.to_le_bytes(), message, behind].concat()
+}
+
+/// A batch of 16 bytes at `offset`.
+fn batch_message(offset: u64, form: u8) -> Vec<u8> {
+    let mut message = vec![0x12, 0x2a, 0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x11];
+    message.extend_from_slice(&offset.to_le_bytes());
+    message.extend_from_slice(&[0x1d, 16, 0, 0, 0, 0x25, 0, 0, 0, 0, 0x2d, form, 0, 0, 0, 0x31]);
+    message.extend_from_slice(&[0xff; 8]);
+    message
+}
+
+const CREDIT: [u8; 21] = [0x1a, 0x13, 0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x15, 0, 0, 0, 0, 0x1d, 0, 0, 0, 0];
+
+fn broken_messages() -> Vec<Broken> {
+    let alone = |message: &[u8]| frame(message, 0, b"");
+    let mut swapped = batch_message(0, 0);
     swapped[2..20].rotate_left(9);
-    let mut varint = batch(0, slot, 0);
-    varint.splice(22 + 5 + 5 - 5..22 + 5 + 5, [0x28, 0x80, 0x80, 0x80, 0x00]);
-    let credit = [&[0x1a, 0x13, 0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x15, 0, 0, 0, 0, 0x1d][..], &[0; 4]].concat();
-    let short_credit = [&[0x1a, 0x0e][..], &credit[2..16]].concat();
-    let with_unknown = [&credit[..], &[0xa0, 0x06, 0x01]].concat();
+    let mut varint = batch_message(0, 0);
+    varint[30..35].copy_from_slice(&[0x28, 0x80, 0x80, 0x80, 0x00]);
+    let credit_short = [&[0x1a, 0x0e], &CREDIT[2..16]].concat();
+    let credit_more = [&CREDIT[..], &[0xa0, 0x06, 0x01]].concat();
     vec![
         ("ToStage", "message_too_long", "a message of 1 MiB and a byte", vec![1, 0, 16, 0, 0, 0, 0, 0]),
-        ("ToStage", "message_none", "a message without a field", frame(b"", 0, b"")),
-        ("ToStage", "message_unknown", "a message of no known kind", frame(&[0xa2, 0x06, 0x00], 0, b"")),
-        ("ToStage", "not_protobuf", "bytes that are not protobuf", frame(b"\xff\xff\xff", 0, b"")),
-        ("ToStage", "string_not_utf8", "`stage` is not UTF-8", frame(b"\x0a\x03\x1a\x01\xff", 0, b"")),
-        (
-            "ToStage",
-            "field_cut_off",
-            "a string is longer than its message",
-            frame(b"\x0a\x03\x1a\x05x", 0, b""),
-        ),
-        ("ToStage", "wire_type", "`config` is a number", frame(b"\x0a\x02\x20\x01", 0, b"")),
-        ("ToStage", "type_unknown", "a column of type 9", frame(b"\x0a\x06\x2a\x04\x0a\x02\x10\x09", 0, b"")),
+        ("ToStage", "message_none", "a message without a field", alone(b"")),
+        ("ToStage", "message_unknown", "a message of no known kind", alone(b"\xa2\x06\x00")),
+        ("ToStage", "not_protobuf", "bytes that are not protobuf", alone(b"\xff\xff\xff")),
+        ("ToStage", "string_not_utf8", "`stage` is not UTF-8", alone(b"\x0a\x03\x1a\x01\xff")),
+        ("ToStage", "field_cut_off", "a string is longer than its message", alone(b"\x0a\x03\x1a\x05x")),
+        ("ToStage", "wire_type", "`config` is a number", alone(b"\x0a\x02\x20\x01")),
+        ("ToStage", "type_unknown", "a column of type 9", alone(b"\x0a\x06\x2a\x04\x0a\x02\x10\x09")),
+        ("ToStage", "batch_offset", "an offset that is no multiple of 64", alone(&batch_message(32, 0))),
+        ("ToStage", "batch_form", "a batch of form 2", alone(&batch_message(0, 2))),
+        ("ToStage", "batch_order", "a batch whose `offset` stands before its `seq`", alone(&swapped)),
+        ("ToStage", "batch_varint", "a batch whose `form` is a varint", alone(&varint)),
+        ("ToStage", "credit_short", "a credit without `filtered`", alone(&credit_short)),
+        ("ToStage", "credit_more", "a credit and an unknown field", alone(&credit_more)),
+        ("FromStage", "role", "a stage of no role", alone(b"\x0a\x02\x08\x01")),
+    ]
+}
+
+fn broken_payloads() -> Vec<Broken> {
+    let (slot, inline) = (batch_message(0, 0), batch_message(u64::MAX, 0));
+    let state = frame(b"\x22\x00", (1 << 20) + 1, b"");
+    let too_long = frame(&inline, 65, b"");
+    let both = frame(&slot, 16, &[0; 16]);
+    let other = frame(&inline, 15, &[0; 15]);
+    vec![
         ("ToStage", "payload_of_end", "`End` has a payload", frame(b"\x32\x00", 1, b"x")),
-        ("ToStage", "payload_of_credit", "`Credit` has a payload", frame(&credit, 1, b"x")),
-        (
-            "ToStage",
-            "payload_of_state_too_long",
-            "a chunk of state of 1 MiB and a byte",
-            frame(b"\x22\x00", (1 << 20) + 1, b""),
-        ),
-        (
-            "ToStage",
-            "payload_too_long",
-            "an inline payload beyond `inline_max`",
-            frame(&batch(0, inline, 0), 65, b""),
-        ),
-        (
-            "ToStage",
-            "payload_of_slot",
-            "a batch in the segment with an inline payload",
-            frame(&batch(0, slot, 0), 16, &[0; 16]),
-        ),
-        (
-            "ToStage",
-            "payload_other_length",
-            "an inline batch of 16 bytes with 15",
-            frame(&batch(0, inline, 0), 15, &[0; 15]),
-        ),
-        (
-            "ToStage",
-            "payload_missing",
-            "an inline batch without a payload",
-            frame(&batch(0, inline, 0), 0, b""),
-        ),
-        (
-            "ToStage",
-            "batch_offset",
-            "an offset that is no multiple of 64",
-            frame(&batch(0, [32, 0, 0, 0, 0, 0, 0, 0], 0), 0, b""),
-        ),
-        ("ToStage", "batch_form", "a batch of form 2", frame(&batch(0, slot, 2), 0, b"")),
-        ("ToStage", "batch_order", "a batch whose `offset` stands before its `seq`", frame(&swapped, 0, b"")),
-        ("ToStage", "batch_varint", "a batch whose `form` is a varint", frame(&varint, 0, b"")),
-        ("ToStage", "credit_short", "a credit without `filtered`", frame(&short_credit, 0, b"")),
-        ("ToStage", "credit_more", "a credit and an unknown field", frame(&with_unknown, 0, b"")),
-        ("FromStage", "role", "a stage of no role", frame(b"\x0a\x02\x08\x01", 0, b"")),
+        ("ToStage", "payload_of_credit", "`Credit` has a payload", frame(&CREDIT, 1, b"x")),
+        ("ToStage", "payload_of_state_too_long", "a chunk of state of 1 MiB and a byte", state),
+        ("ToStage", "payload_too_long", "an inline payload beyond `inline_max`", too_long),
+        ("ToStage", "payload_of_slot", "a batch in the segment with an inline payload", both),
+        ("ToStage", "payload_other_length", "an inline batch of 16 bytes with 15", other),
+        ("ToStage", "payload_missing", "an inline batch without a payload", frame(&inline, 0, b"")),
         ("FromStage", "payload_of_done", "`Done` has a payload", frame(b"\x42\x00", 1, b"x")),
     ]
 }
@@ -346,7 +328,7 @@ fn frames() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
 fn the_vectors_of_broken_frames_are_refused() {
     const INLINE_MAX: usize = 64;
     let mut expected = Vectors::new();
-    for (direction, name, why, bytes) in frames() {
+    for (direction, name, why, bytes) in [broken_messages(), broken_payloads()].concat() {
         let meaning = json!({"why": why, "direction": direction, "inline_max": INLINE_MAX});
         assert!(expected.insert(name.to_owned(), (bytes, meaning)).is_none(), "`{name}` stands there twice");
     }
