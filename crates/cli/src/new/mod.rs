@@ -28,7 +28,7 @@ const SDK_BUILT_FROM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk");
 const TAKEN: [&str; 3] = ["ingest", "parse", "sink"];
 const NAME_CHARACTERS_MAX: usize = 60;
 
-/// Begin something new
+/// Begin a stage of your own
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -42,7 +42,6 @@ enum What {
 
 /// Begin a stage in a folder of its own, with a test and a pipeline that runs it
 #[derive(clap::Args, Debug)]
-#[command(after_help = crate::EXIT_CODES)]
 struct Stage {
     /// The stage's name: small letters, digits, `-` and `_`
     name: String,
