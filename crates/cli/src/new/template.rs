@@ -91,10 +91,11 @@ impl Language {
         }
     }
 
-    /// What stands before a command that needs the SDK.
+    /// What stands before a command, or the commands, that need the SDK.
     fn environment(self, sdk: Option<&Path>) -> String {
         match (self, sdk) {
             (Language::Python, Some(sdk)) => format!("PYTHONPATH={} ", quoted(sdk)),
+            (Language::TypeScript, Some(sdk)) => build_sdk(sdk) + "\n",
             _ => String::new(),
         }
     }
@@ -110,9 +111,18 @@ impl Language {
             Language::Go => (None, "go test .".to_owned()),
             Language::Cpp => (None, "ctest --preset release".to_owned()),
         };
+        // A checkout has no compiled files; later stages find those of the first one.
+        let is_unbuilt = |sdk: &&Path| self == Language::TypeScript && !sdk.join("dist").is_dir();
+        let prepare = sdk.filter(is_unbuilt).map(build_sdk);
         let run = "modrun run pipeline.yaml --verify expected.ndjson".to_owned();
-        install.map(str::to_owned).into_iter().chain([run, test]).collect()
+        prepare.into_iter().chain(install.map(str::to_owned)).chain([run, test]).collect()
     }
+}
+
+/// Compiles the TypeScript SDK of a checkout.
+fn build_sdk(sdk: &Path) -> String {
+    let sdk = quoted(sdk);
+    format!("npm --prefix {sdk} ci && npm --prefix {sdk} run build")
 }
 
 /// The files of a stage, by their names in its folder.
