@@ -290,6 +290,9 @@ class Gatherer:
         self._concurrency = concurrency
         self._loop = asyncio.new_event_loop()
 
+    def __del__(self) -> None:
+        self._loop.close()
+
     def run(self, call: Callable[..., Any], events: Sequence[Any]) -> list[Any]:
         """The result or the exception of each event, in order."""
         return self._loop.run_until_complete(self._all(call, events))

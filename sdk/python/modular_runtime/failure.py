@@ -114,11 +114,11 @@ def _missing_column(error: BaseException, columns: Sequence[str], event: dict[st
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    # A `KeyError` of another dict must keep its own words: the event has to be in sight where it was raised.
+    # A `KeyError` of a place that does not see the event has nothing to do with it.
     if trace is None or not any(value is event for value in trace.tb_frame.f_locals.values()):
         return None
     names = ", ".join(f"`{name}`" for name in columns) or "none"
-    return f"the event has no column `{error.args[0]}`; there are {names}; `uses:` in the pipeline adds one"
+    return f"no `{error.args[0]}`: the event has the columns {names}; `uses:` in the pipeline adds one"
 
 
 def _traceback(error: BaseException) -> str:

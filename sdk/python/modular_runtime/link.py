@@ -92,6 +92,12 @@ class Link:
         """How many batches are without credit."""
         return len(self._unpaid)
 
+    def begin(self, ready: bytes) -> None:
+        """Says that the stage is open; time counts from here."""
+        self.say(ready)
+        self.ledger.start()
+        self._sort()
+
     def next(self) -> Item:
         """The next thing to do, in order; waits for it. Raises `Closed` at the end of the socket."""
         while not self.inbox:

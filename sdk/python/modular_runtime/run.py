@@ -106,8 +106,7 @@ class Process:
         gc.collect()
         gc.freeze()
         concurrency = Concurrency.STATELESS if declaration.stateless else Concurrency.ORDERED
-        link.say(message.ready(SDK, declaration.role, concurrency, declaration.output))
-        link.ledger.start()
+        link.begin(message.ready(SDK, declaration.role, concurrency, declaration.output))
         return opened
 
     def _work(self, opened: Opened) -> None:

@@ -72,7 +72,7 @@ class Stage(Generic[P, R]):
         return self.handler(*args, **kwargs)
 
 
-class _Decorator(Generic[P, R]):
+class _Decorator:
     """A decorator that was given its options."""
 
     def __init__(self, declaration: Declaration) -> None:
@@ -87,7 +87,7 @@ def transform(handler: Callable[P, R], /) -> Stage[P, R]: ...
 @overload
 def transform(
     *, batch: bool = False, output: Mapping[str, str] | None = None, concurrency: int = CONCURRENCY
-) -> _Decorator[..., Any]: ...
+) -> _Decorator: ...
 def transform(
     handler: Callable[..., Any] | None = None,
     /,
@@ -95,7 +95,7 @@ def transform(
     batch: bool = False,
     output: Mapping[str, str] | None = None,
     concurrency: int = CONCURRENCY,
-) -> Stage[..., Any] | _Decorator[..., Any]:
+) -> Stage[..., Any] | _Decorator:
     """A function from an event to an event, to None or to several (a list, or a generator).
 
     With `batch=True` it gets a `pyarrow.RecordBatch`, which is lent until it returns (`keep` copies), and gives a
@@ -110,10 +110,10 @@ def transform(
 @overload
 def filter(handler: Callable[P, R], /) -> Stage[P, R]: ...
 @overload
-def filter(*, batch: bool = False, concurrency: int = CONCURRENCY) -> _Decorator[..., Any]: ...
+def filter(*, batch: bool = False, concurrency: int = CONCURRENCY) -> _Decorator: ...
 def filter(
     handler: Callable[..., Any] | None = None, /, *, batch: bool = False, concurrency: int = CONCURRENCY
-) -> Stage[..., Any] | _Decorator[..., Any]:
+) -> Stage[..., Any] | _Decorator:
     """A predicate: events for which it is true are kept. With `batch=True` it gives a mask of the rows to keep."""
     declaration = Declaration(Role.TRANSFORM, batch, predicate=True, concurrency=_positive(concurrency))
     return Stage(handler, declaration) if handler else _Decorator(declaration)
@@ -122,10 +122,10 @@ def filter(
 @overload
 def source(handler: Callable[P, R], /) -> Stage[P, R]: ...
 @overload
-def source(*, batch: bool = False, output: Mapping[str, str] | None = None) -> _Decorator[..., Any]: ...
+def source(*, batch: bool = False, output: Mapping[str, str] | None = None) -> _Decorator: ...
 def source(
     handler: Callable[..., Any] | None = None, /, *, batch: bool = False, output: Mapping[str, str] | None = None
-) -> Stage[..., Any] | _Decorator[..., Any]:
+) -> Stage[..., Any] | _Decorator:
     """A generator of events, or of `pyarrow.RecordBatch`es with `batch=True`; async generators too."""
     declaration = Declaration(Role.SOURCE, batch, stateless=False, output=declared(output))
     return Stage(handler, declaration) if handler else _Decorator(declaration)
@@ -134,10 +134,10 @@ def source(
 @overload
 def sink(handler: Callable[P, R], /) -> Stage[P, R]: ...
 @overload
-def sink(*, batch: bool = False, concurrency: int = 1) -> _Decorator[..., Any]: ...
+def sink(*, batch: bool = False, concurrency: int = 1) -> _Decorator: ...
 def sink(
     handler: Callable[..., Any] | None = None, /, *, batch: bool = False, concurrency: int = 1
-) -> Stage[..., Any] | _Decorator[..., Any]:
+) -> Stage[..., Any] | _Decorator:
     """A function that gets each event, or each batch with `batch=True`, and gives nothing back."""
     declaration = Declaration(Role.SINK, batch, stateless=False, concurrency=_positive(concurrency))
     return Stage(handler, declaration) if handler else _Decorator(declaration)
