@@ -9,7 +9,7 @@ import (
 
 // Batch is the rows of one input batch, by column.
 //
-// It is lent: the batch, and all slices and plain strings that it gives, are good until the handler returns. Keep makes
+// It is lent: the batch, and all slices that it gives, are good until the handler returns. Keep makes
 // a copy that stays. A column that is not there, or has another type, panics with a message that names those there are;
 // in a handler that costs the events of the batch.
 type Batch struct {
@@ -114,7 +114,7 @@ func (b *Batch) Valid(name string) Validity { return b.table.Columns[b.index(nam
 // String returns the values of a string column.
 func (b *Batch) String(name string) Strings {
 	column := b.column(name, wire.String, wire.String)
-	return Strings{column, &b.texts[b.index(name)]}
+	return Strings{column, &b.texts[b.index(name)], b.table.Rows}
 }
 
 // Binary returns the values of a binary column.
@@ -126,17 +126,25 @@ func (b *Batch) Binary(name string) Binaries {
 type Strings struct {
 	column *wire.Column
 	text   *text
+	rows   int
 }
 
-// At returns the string of a row, empty if it is null. It is lent like the batch: strings.Clone makes one that stays.
+// At returns the string of a row, empty if it is null. It is the caller's to keep; of a plain column it is part of a copy
+// of up to 16 KiB, from which strings.Clone frees one that stays for long.
 func (s Strings) At(row int) string {
 	if s.column.IsNull(row) {
 		return ""
 	}
-	if s.column.Coded {
-		return s.text.values(s.column)[s.column.Codes()[row]]
+	return s.text.at(s.column, row, s.rows)
+}
+
+// Bytes returns the bytes of the string of a row, nil if it is null, without copying them. They are lent like the batch,
+// and must not be changed.
+func (s Strings) Bytes(row int) []byte {
+	if s.column.IsNull(row) {
+		return nil
 	}
-	return wire.Lent(s.column.Entry(row))
+	return s.column.Text(row)
 }
 
 // Codes returns a code for each row (where it is null, any) and what the codes stand for, if the column came so; ok is
@@ -187,7 +195,7 @@ func (t *text) remembered(at int, value []byte) string {
 	return made
 }
 
-// piecesOf makes a copy of the strings of a plain column from a row on, and returns the row behind the last it holds.
+// copyPiece makes a copy of the strings of a plain column from a row on.
 func (t *text) copyPiece(column *wire.Column, from, to int) {
 	starts, bytes := column.Strings()
 	first := starts[from]

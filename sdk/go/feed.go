@@ -57,12 +57,6 @@ func (h *feed[Out]) call() (err error) {
 func (h *feed[Out]) yield(out Out) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.barriers) > 0 && h.err == nil {
-		if h.err = h.flushAll(); h.err == nil {
-			h.err = h.answer()
-		}
-		h.s.ledger.enter(processing)
-	}
 	if h.stopped || h.err != nil {
 		return false
 	}
@@ -74,6 +68,12 @@ func (h *feed[Out]) yield(out Out) bool {
 	}
 	if h.pending >= h.next || len(h.rows.outs) == chunkRows {
 		h.err = h.decide()
+		h.s.ledger.enter(processing)
+	}
+	if len(h.barriers) > 0 && h.err == nil {
+		if h.err = h.flushAll(); h.err == nil {
+			h.err = h.answer()
+		}
 		h.s.ledger.enter(processing)
 	}
 	return h.err == nil && !h.stopped

@@ -15,6 +15,8 @@ type Table struct {
 	builders []wire.Builder
 	bare     int      // rows of a table without columns
 	origins  []uint32 // the input's row that caused a row, if that is known
+	copied   *Batch   // from which rows were copied,
+	columns  []int    // and its column for each of the table's
 }
 
 func newTable(schema Schema) *Table {
@@ -27,7 +29,7 @@ func newTable(schema Schema) *Table {
 }
 
 func (t *Table) reset() {
-	t.bare, t.origins = 0, t.origins[:0]
+	t.bare, t.origins, t.copied = 0, t.origins[:0], nil
 	for at := range t.builders {
 		t.builders[at].Reset()
 	}
@@ -110,6 +112,18 @@ func (t *Table) Binary(name string) BinaryColumn {
 func (t *Table) Copy(to string, from *Batch, name string) {
 	at := from.index(name)
 	t.builder(to, from.schema[at].Type).AppendColumn(&from.table.Columns[at], from.Rows())
+}
+
+// CopyRow appends a row of a batch: to each output column the value of the batch's column of the same name and type.
+func (t *Table) CopyRow(from *Batch, row int) {
+	if t.copied != from || len(t.columns) != len(t.schema) {
+		writer := newEventWriter(t.schema, from.schema)
+		if err := writer.whole(); err != nil {
+			panic(err)
+		}
+		t.copied, t.columns = from, writer.columns
+	}
+	t.appendRow(from, t.columns, row)
 }
 
 // appendRow appends a row of a batch; columns gives the batch's column for each of the table's.
