@@ -12,17 +12,16 @@
 //! In raw text a row holds lines; lines are then what is counted, and a block is split between them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, UInt8Type};
+use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
-use arrow_select::take::take;
 use modrun_core::{BatchPolicy, Error, Result, raw_schema};
-use std::sync::Arc;
 
 /// Where the adaptive policy stops gathering: beyond, a batch costs no less for each row.
 const ADAPTIVE_ROWS: usize = 16 << 10;
@@ -242,35 +241,27 @@ fn join(mut parts: Vec<RecordBatch>) -> Result<RecordBatch> {
     if parts.len() == 1 {
         return Ok(parts.remove(0));
     }
-    let schema = parts.first().ok_or_else(|| Error::internal("a batch was to be made of nothing"))?.schema();
-    let encoded = schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)));
-    if encoded || parts.iter().any(|part| part.schema() != schema) {
-        parts = parts.iter().map(plain).collect::<Result<_, _>>().map_err(unfit)?;
+    let first = parts.first().ok_or_else(|| Error::internal("a batch was to be made of nothing"))?;
+    let encoded = |part: &RecordBatch| {
+        part.columns().iter().any(|column| matches!(column.data_type(), DataType::Dictionary(..)))
+    };
+    if !parts.iter().any(encoded) {
+        return concat_batches(&first.schema(), &parts).map_err(unfit);
     }
-    concat_batches(&parts[0].schema(), &parts).map_err(unfit)
-}
-
-/// The same rows, dictionary-encoded strings as plain ones: dictionaries of different batches do not fit together.
-fn plain(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        match column.as_dictionary_opt::<UInt8Type>() {
-            Some(encoded) => {
-                columns.push(take(encoded.values(), encoded.keys(), None)?);
-                fields.push(Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable())));
-            }
-            None => {
-                columns.push(column.clone());
-                fields.push(field.clone());
-            }
-        }
+    for (at, field) in first.schema().fields().iter().enumerate() {
+        let pieces: Vec<&ArrayRef> = parts.iter().map(|part| part.column(at)).collect();
+        let column = dictionary::join(&pieces).map_err(unfit)?;
+        fields.push(Field::new(field.name(), column.data_type().clone(), field.is_nullable()));
+        columns.push(column);
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(unfit)
 }
 
 fn unfit(error: ArrowError) -> Error {
     Error::internal("batches of one link do not fit together").with_source(error)
 }
 
+mod dictionary;
 #[cfg(test)]
 mod tests;
