@@ -24,6 +24,7 @@ from tests.peer import BATCH, CREDIT, open_message
 
 SCHEMA = declared({"type": "string", "value": "int64"})
 WORDS = ["view", "click", "purchase", "search", "logout"]
+ACTIVITIES = ("receive", "decode", "process", "encode", "send", "starved", "backpressured")
 SECONDS = 1.0
 INLINE_MAX = 4096
 SEGMENT = 1 << 24
@@ -97,7 +98,8 @@ def measure(stage: str, rows: int, window: int, coded: bool) -> None:
     print(
         f"{stage:10} {rows:6} rows {'codes' if coded else 'plain'} window {window:3}: "
         f"{batches * rows / wall / 1e6:8.3f} M events/s, {cpu / batches:9.1f} us CPU a batch, "
-        f"{cpu / batches / rows * 1e3:9.1f} ns an event"
+        f"{cpu / batches / rows * 1e3:9.1f} ns an event; a batch's us:",
+        *(f"{name} {activity.get(at, 0) / batches / 1e3:.1f}" for at, name in enumerate(ACTIVITIES, 1)),
     )
 
 
@@ -165,6 +167,6 @@ if __name__ == "__main__":
     if "MODRUN_STAGE" in os.environ:
         run(batch_rules() if sys.argv[1] == "batch" else STAGES[sys.argv[1]])
     sys.path.insert(0, str(Path(__file__).parent))
-    for stage in ("rules", "predicate", "changed", "batch"):
+    for stage in sys.argv[1:] or ("rules", "predicate", "changed", "batch"):
         for rows, window, coded in ((1, 64, True), (100, 8, True), (32_768, 4, True), (32_768, 4, False)):
             measure(stage, rows, window, coded)

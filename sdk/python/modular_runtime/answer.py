@@ -33,10 +33,6 @@ class Answer:
         """Counts a row that failed; rows that failed with equal words are one message."""
         self.failures.setdefault(cause, []).append(row)
 
-    def failed_rows(self) -> set[int]:
-        """All rows that failed."""
-        return {row for rows in self.failures.values() for row in rows}
-
 
 class Results:
     """Turns events into tables of one schema."""

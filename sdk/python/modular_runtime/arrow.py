@@ -33,7 +33,7 @@ from .event import Gatherer, lines
 from .failure import Fatal, Invalid, cause_of
 from .opening import Opened
 from .schema import Field, Schema, Type
-from .table import BOOK_MAX, Misfit, Payload, Piece, assemble, layouts, selection
+from .table import BOOK_MAX, Layouts, Misfit, Payload, Piece, assemble, selection
 
 # One loop is all that a stage has: threads of a library would only take turns with it.
 pa.set_cpu_count(1)
@@ -61,12 +61,13 @@ class BatchDecoder:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
+        self._layouts = Layouts(schema)
         self._books: list[tuple[bytes, Any]] = [(b"", None)] * len(schema.fields)
         self._schemas: dict[tuple[bool, ...], Any] = {}
 
     def batch(self, payload: memoryview, rows: int) -> Any:
         """The record batch that lies in a payload; it is valid as long as the payload's bytes are."""
-        found = layouts(payload, rows, self._schema)
+        found = self._layouts.of(payload, rows)
         base = pa.py_buffer(payload)
         address, buffer = base.address, pa.foreign_buffer
         arrays = []
@@ -206,10 +207,14 @@ class BatchTransform:
         kept: int = mask.true_count
         if kept:
             validity, values = mask.buffers()
-            chosen = _bits(values, mask.offset, rows)
-            if mask.null_count:
-                chosen &= _bits(validity, mask.offset, rows)
-            self._send_selection(batch, chosen.to_bytes((rows + 7) // 8, "little"), kept, answer, mask)
+            if rows % 8 or mask.offset or mask.null_count:
+                chosen = _bits(values, mask.offset, rows)
+                if mask.null_count:
+                    chosen &= _bits(validity, mask.offset, rows)
+                bits = chosen.to_bytes((rows + 7) // 8, "little")
+            else:
+                bits = memoryview(values)[: rows // 8].tobytes()
+            self._send_selection(batch, bits, kept, answer, mask)
         return rows - kept
 
     def _send_selection(self, batch: Any, bits: bytes, kept: int, answer: Answer, mask: Any = None) -> None:

@@ -112,36 +112,40 @@ class EventTransform:
         work = _Work(self, columns, rows, answer)
         work.run()
         ledger.enter(activity.ENCODE)
-        flags = work.flags
-        if self._stateless:
-            if weights is None:
-                answer.filtered = flags.count(0)
-                for failed in answer.failures.values():
-                    answer.filtered -= len(failed)
-            else:
-                failed_rows = answer.failed_rows()
-                dropped = (row for row, flag in enumerate(flags) if not flag and row not in failed_rows)
-                answer.filtered = sum(weights[row] for row in dropped)
         if work.results is None:
-            self._select(columns, flags, answer)
+            self._select(columns, bytes(work.flags), answer)
         elif work.results:
-            answer.payloads = self._out.payloads(work.results, flags, answer)
+            answer.payloads = self._out.payloads(work.results, work.flags, answer)
+        if self._stateless:
+            answer.filtered = self._filtered(work, answer, weights)
         return answer
 
     def finish(self, events: Iterable[Event]) -> Iterator[Payload]:
         """The payloads of what was held back."""
         return self._out.all(events)
 
-    def _select(self, columns: list[Column], flags: list[int], answer: Answer) -> None:
+    def _select(self, columns: list[Column], flags: bytes, answer: Answer) -> None:
         kept = flags.count(1)
         if not kept:
             return
-        chosen = selection(bitmap(bytes(flags)), kept)
+        chosen = selection(bitmap(flags), kept)
         if chosen.size <= self._out.payload_bytes_max:
             answer.payloads = [chosen]
             return
         events = self._events.dicts(columns, compress(self._events.rows(columns, len(flags)), flags))
-        answer.payloads = self._out.payloads(events, flags, answer)
+        answer.payloads = self._out.payloads(events, list(flags), answer)
+
+    def _filtered(self, work: _Work, answer: Answer, weights: list[int] | None) -> int:
+        """How many events were dropped on purpose: nothing came of them, and they did not fail."""
+        if weights is None:
+            if work.results is None and answer.payloads and answer.payloads[0].form:
+                dropped = len(work.flags) - answer.payloads[0].rows
+            else:
+                dropped = work.flags.count(0)
+            failed = sum(not work.flags[row] for rows in answer.failures.values() for row in rows)
+            return dropped - failed
+        failed_rows = {row for rows in answer.failures.values() for row in rows}
+        return sum(weights[row] for row, count in enumerate(work.flags) if not count and row not in failed_rows)
 
 
 class _Work:

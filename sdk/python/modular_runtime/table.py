@@ -109,26 +109,42 @@ def _head(columns: int) -> Struct:
     return Struct("<4sIII" + _COLUMN * columns)
 
 
-def layouts(payload: memoryview, rows: int, schema: Schema) -> list[Layout]:
-    """Where each column of a table lies, checked against the schema and the payload's length."""
-    fields = schema.fields
-    head = _head(len(fields))
-    if len(payload) < head.size:
-        raise ProtocolError(f"a table of {len(payload)} bytes is too short for {len(fields)} columns")
-    values = head.unpack_from(payload)
-    if values[0] != MAGIC or values[1] != rows or values[2] != len(fields):
-        raise ProtocolError("a table does not begin as its batch and schema say")
-    found = []
-    for at, field in enumerate(fields):
-        start = 4 + at * _COLUMN_VALUES
-        type, coding, _, nulls, entries, _, vo, vl, do, dl, oo, ol, so, sl = values[start : start + _COLUMN_VALUES]
-        size = len(payload)
-        if type != field.type or vo + vl > size or do + dl > size or oo + ol > size or so + sl > size:
-            raise ProtocolError(f"column `{field.name}` of a table is of another type or reaches out of its payload")
-        if (vl, dl, ol) != _lengths(field, rows, coding, entries, vl) or (nulls and not vl) or entries > BOOK_MAX:
-            raise ProtocolError(f"column `{field.name}` of a table has buffers of other lengths than {rows} rows need")
-        found.append(Layout(bool(coding), nulls, entries, (vo, vl), (do, dl), (oo, ol), (so, sl)))
-    return found
+class Layouts:
+    """Finds the columns of tables of one schema in their payloads."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._head = _head(len(schema.fields))
+        self._known: tuple[int, bytes] = (-1, b"")
+        self._found: list[Layout] = []
+
+    def of(self, payload: memoryview, rows: int) -> list[Layout]:
+        """Where each column lies, checked against the schema, the rows and the payload's length."""
+        # Batches of one size often have the same head: what was checked once need not be checked again.
+        known = (rows << 32) + len(payload), payload[: self._head.size].tobytes()
+        if known != self._known:
+            self._found = self._check(payload, rows)
+            self._known = known
+        return self._found
+
+    def _check(self, payload: memoryview, rows: int) -> list[Layout]:
+        fields, size = self._schema.fields, len(payload)
+        if size < self._head.size:
+            raise ProtocolError(f"a table of {size} bytes is too short for {len(fields)} columns")
+        magic, given_rows, columns, _, *values = self._head.unpack_from(payload)
+        if (magic, given_rows, columns) != (MAGIC, rows, len(fields)):
+            raise ProtocolError("a table does not begin as its batch and schema say")
+        found = []
+        for at, field in enumerate(fields):
+            start = at * _COLUMN_VALUES
+            type, coding, _, nulls, entries, _, vo, vl, do, dl, oo, ol, so, sl = values[start : start + _COLUMN_VALUES]
+            if type != field.type or max(vo + vl, do + dl, oo + ol, so + sl) > size:
+                raise ProtocolError(f"column `{field.name}` of a table is of another type or not inside of its payload")
+            lengths = _lengths(field, rows, coding, entries, vl)
+            if (vl, dl, ol) != lengths or (nulls and not vl) or nulls > rows or entries > BOOK_MAX:
+                raise ProtocolError(f"column `{field.name}` of a table has buffers of other lengths than its rows need")
+            found.append(Layout(bool(coding), nulls, entries, (vo, vl), (do, dl), (oo, ol), (so, sl)))
+        return found
 
 
 def _lengths(field: Field, rows: int, coding: int, entries: int, validity: int) -> tuple[int, int, int]:
@@ -161,11 +177,12 @@ class Decoder:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
+        self._layouts = Layouts(schema)
         self._books: list[tuple[bytes, list[str]]] = [(b"", [])] * len(schema.fields)
 
     def columns(self, payload: memoryview, rows: int) -> list[Column]:
         """The columns of a table, in the order of the schema."""
-        found = layouts(payload, rows, self._schema)
+        found = self._layouts.of(payload, rows)
         return [self._column(at, payload, rows, layout) for at, layout in enumerate(found)]
 
     def _column(self, at: int, payload: memoryview, rows: int, layout: Layout) -> Column:
