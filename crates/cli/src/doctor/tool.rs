@@ -1,6 +1,6 @@
 //! The tools of the languages that stages are written in.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -105,10 +105,11 @@ const TOOLS: [Tool; 8] = [PYTHON, PYARROW, NODE, GO, COMPILER, CMAKE, SIMDJSON, 
 
 impl Tool {
     /// Asks for the version, `program` standing for the command's own where it is another one.
-    pub(crate) fn ask(&self, program: &OsStr, folder: &Path) -> Found {
+    pub(crate) fn ask(&self, program: &Path, folder: &Path, env: &BTreeMap<String, String>) -> Found {
         let answer = Command::new(program)
             .args(&self.ask[1..])
             .current_dir(folder)
+            .envs(env)
             .stdin(Stdio::null())
             .output()
             .ok()
@@ -121,6 +122,13 @@ impl Tool {
             None => Found::Nothing,
         }
     }
+}
+
+/// Whether a Python interpreter finds a package.
+pub(crate) fn imports(python: &Path, package: &str, folder: &Path, env: &BTreeMap<String, String>) -> bool {
+    let mut command = Command::new(python);
+    command.args(["-c", &format!("import {package}")]).current_dir(folder).envs(env);
+    command.stdin(Stdio::null()).output().is_ok_and(|ended| ended.status.success())
 }
 
 /// The first two numbers of a version.
@@ -169,7 +177,7 @@ impl Toolbox {
     /// Looks for every tool on `PATH`.
     pub(crate) fn look() -> Self {
         Self(TOOLS.map(|tool| {
-            let found = tool.ask(OsStr::new(tool.ask[0]), Path::new("."));
+            let found = tool.ask(Path::new(tool.ask[0]), Path::new("."), &BTreeMap::new());
             (tool, found)
         }))
     }

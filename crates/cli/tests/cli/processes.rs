@@ -212,9 +212,40 @@ fn doctor_tells_which_programs_of_a_pipeline_could_run() {
         &folder.path("tools/python3"),
         "#!/bin/sh\ncase $1 in -c) echo 21.0.0;; *) echo Python 3.11.2;; esac\n",
     );
+    program(
+        &folder.path("tools/python3"),
+        "#!/bin/sh\ncase $2 in *modular*) exit 1;; *pyarrow*) echo 21.0.0;; *) echo Python 3.11.2;; esac\n",
+    );
+    check(&[], 0, &[&["rules", "python", "yes", "ready"]]);
+    folder.write("p/rules/rules.py", "from modular_runtime import run\n");
+    check(
+        &[],
+        2,
+        &[&[
+            "rules",
+            "python",
+            "yes",
+            "`python3` does not find the package `modular_runtime`: pip install sdk/python",
+        ]],
+    );
+    folder.write("p/rules/rules.py", "");
     fs::create_dir(folder.path("p/rules/bin")).unwrap();
     program(&folder.path("p/rules/bin/rules"), "#!/bin/sh\n");
     check(&[], 0, &[&["rules", "python", "yes", "ready"], &["rules", "go", "", "ready"]]);
+
+    folder.write(
+        "node.yaml",
+        PIPELINE.replace("go: {run: [bin/rules], build: [./build, 'a b']", "ts: {run: [node, rules.js]"),
+    );
+    folder.write("p/rules/rules.js", "").write("p/rules/package.json", "{\"dependencies\": {}}");
+    program(&folder.path("tools/node"), "#!/bin/sh\necho v20.1.0\n");
+    let node = |state: &str| {
+        let ended = doctor(&folder, &["node.yaml", "--set", "stages.rules.or.ts.cwd=p/rules"]);
+        check_row(&ended, &["rules", "ts", "", state]);
+    };
+    node("`npm install` is to be run in `p/rules`");
+    fs::create_dir(folder.path("p/rules/node_modules")).unwrap();
+    node("ready");
 
     folder.write(
         "here.yaml",

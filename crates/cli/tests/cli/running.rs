@@ -10,6 +10,9 @@ stages:
   sink: {from: say, or: {sh: {run: [sh, say.sh], cwd: other}}}
 ";
 
+/// A program that never gets ready; the run ends it.
+const WAIT: &str = "exec sleep 600\n";
+
 #[test]
 fn results_are_the_same_whichever_stages_are_processes() {
     let folder = Folder::with_events(&["--events", "20000"]);
@@ -41,7 +44,7 @@ fn said(log: &[&str]) -> Ended {
         "echo \"<7>$#\"; echo '<6>fine'; echo plain; echo '<4>odd'; echo unmarked >&2; echo \"<3>$GREETING\"; exit 3\n",
     );
     std::fs::create_dir(folder.path("other")).unwrap();
-    folder.write("other/say.sh", "while :; do sleep 1; done\n");
+    folder.write("other/say.sh", WAIT);
     folder.run(&[&["run", "pipeline.yaml"], log].concat())
 }
 
@@ -76,7 +79,7 @@ fn what_a_stage_logs_is_shown_from_a_level_on() {
 #[test]
 fn a_program_that_cannot_be_started_is_named() {
     let folder = Folder::new();
-    folder.write("events.ndjson", "").write("pipeline.yaml", PIPELINE).write("say.sh", "");
+    folder.write("events.ndjson", "").write("pipeline.yaml", PIPELINE).write("say.sh", WAIT);
     let run = || folder.run(&["run", "pipeline.yaml"]);
     let set = |from: &str, to: &str| folder.write("pipeline.yaml", PIPELINE.replace(from, to));
     run().failed(1, &["error[E107]: stage `sink` failed", "`other`"]);
