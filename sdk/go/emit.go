@@ -8,7 +8,7 @@ import (
 
 // emit sends what a handler emitted for an input batch, or for none.
 func (s *session) emit(input uint64) error {
-	if err := s.fits(input); err != nil {
+	if err := s.fits(); err != nil {
 		return err
 	}
 	for _, e := range s.out.emitted {
@@ -30,7 +30,7 @@ func (s *session) emit(input uint64) error {
 }
 
 // fits tells, before anything is sent, whether all tables are whole and each of their rows can be sent.
-func (s *session) fits(input uint64) error {
+func (s *session) fits() error {
 	for _, e := range s.out.emitted {
 		if e.table == nil {
 			continue
@@ -42,13 +42,29 @@ func (s *session) fits(input uint64) error {
 		if len(e.table.origins) > 0 || wire.PayloadSize(e.table.builders, 0, rows) <= s.capacity() {
 			continue
 		}
+		if len(s.out.emitted) == 1 && s.out.input != nil && rows == s.out.input.Rows() {
+			e.table.originsInOrder(rows) // as many rows as events: one of each
+			continue
+		}
 		for row := range rows {
-			if size := wire.PayloadSize(e.table.builders, row, row+1); size > s.capacity() {
+			if size := s.rowSize(e.table, row); size > s.capacity() {
 				return s.tooLarge(size)
 			}
 		}
 	}
 	return nil
+}
+
+// rowSize returns the bytes of a batch of one row; a dictionary that is too large for that is given up.
+func (s *session) rowSize(t *Table, row int) int {
+	size := wire.PayloadSize(t.builders, row, row+1)
+	if size > s.capacity() {
+		for at := range t.builders {
+			t.builders[at].Plain()
+		}
+		size = wire.PayloadSize(t.builders, row, row+1)
+	}
+	return size
 }
 
 func (s *session) tooLarge(size int) error {
@@ -64,6 +80,9 @@ func (s *session) sendTable(t *Table, input uint64) error {
 		for size > s.capacity() && to > from+1 {
 			to = from + (to-from)/2
 			size = wire.PayloadSize(t.builders, from, to)
+		}
+		if to == from+1 {
+			size = s.rowSize(t, from)
 		}
 		if size > s.capacity() {
 			if len(t.origins) == 0 {
@@ -122,9 +141,7 @@ func (s *session) sendBatch(b *Batch, input uint64) error {
 	t := s.out.take()
 	t.appendBatch(b, columnsOf(s.output, b.schema))
 	if b == s.out.input {
-		for row := range b.Rows() {
-			t.origins = append(t.origins, uint32(row))
-		}
+		t.originsInOrder(b.Rows())
 	}
 	return s.sendTable(t, input)
 }

@@ -113,8 +113,12 @@ func (s *session) report() {
 	s.writer.Frame(activity.Encode(), nil)
 }
 
-// pump reads what there is, or waits for something: credits take effect at once, other frames are queued.
+// pump takes what there is, or waits for something: credits take effect at once, other frames are queued.
 func (s *session) pump(wait bool) error {
+	taken, err := s.sort()
+	if taken > 0 || err != nil {
+		return err
+	}
 	if s.inPlace {
 		s.inPlace = false
 		s.reader.Detach()
@@ -123,21 +127,41 @@ func (s *session) pump(wait bool) error {
 	if err == nil && n == 0 && wait {
 		err = s.sleep(backpressured)
 	}
-	for err == nil {
-		frame, ok, e := s.reader.Next()
-		if !ok || e != nil {
-			return e
-		}
-		if wire.IsCredit(frame.Message) {
-			err = s.credited(frame)
-		} else {
-			s.enqueue(frame)
-		}
+	if err == nil {
+		_, err = s.sort()
 	}
 	return err
 }
 
-func (s *session) enqueue(frame wire.Frame) {
+// sort takes the frames that were read.
+func (s *session) sort() (taken int, err error) {
+	for ; ; taken++ {
+		frame, ok, err := s.reader.Next()
+		if !ok || err != nil {
+			return taken, err
+		}
+		if wire.IsCredit(frame.Message) {
+			err = s.credited(frame)
+		} else {
+			err = s.enqueue(frame)
+		}
+		if err != nil {
+			return taken, err
+		}
+	}
+}
+
+// enqueue keeps a frame for later, unless it breaks a rule.
+func (s *session) enqueue(frame wire.Frame) error {
+	if !wire.IsBatch(frame.Message) {
+		kind, _, err := wire.ParseTo(frame)
+		if err == nil && kind <= wire.ToCredit {
+			err = unexpected(kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	var room []byte
 	if last := len(s.spare) - 1; last >= 0 {
 		room, s.spare = s.spare[last], s.spare[:last]
@@ -145,11 +169,12 @@ func (s *session) enqueue(frame wire.Frame) {
 	room = append(append(room[:0], frame.Message...), frame.Payload...)
 	message := len(frame.Message)
 	s.queue = append(s.queue, queued{wire.Frame{Message: room[:message:message], Payload: room[message:]}, room})
+	return nil
 }
 
 // credited frees the slot and the place in the window of an output batch.
 func (s *session) credited(frame wire.Frame) error {
-	credit, err := wire.ParseCredit(frame.Message)
+	credit, err := wire.ParseCredit(frame)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,13 @@ func (t *Table) bytes() (bytes int) {
 	return bytes
 }
 
+// originsInOrder says that the rows were caused by the input's, one by one.
+func (t *Table) originsInOrder(rows int) {
+	for row := range rows {
+		t.origins = append(t.origins, uint32(row))
+	}
+}
+
 // check tells whether all columns have as many rows and no nulls where there may be none.
 func (t *Table) check() error {
 	rows := t.Rows()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"syscall"
 	"time"
 
 	"modularruntime/modrun"
@@ -251,8 +252,18 @@ func spin(_ modrun.Opening, config struct {
 	Spin float64 `json:"spin_ms"`
 }) (modrun.Stage, error) {
 	return modrun.TransformBatch(func(in *modrun.Batch, out *modrun.Output) error {
-		for start := time.Now(); time.Since(start) < time.Duration(config.Spin*float64(time.Millisecond)); {
+		for start := threadTime(); threadTime()-start < time.Duration(config.Spin*float64(time.Millisecond)); {
 		}
 		return echoBatch(in, out)
 	}), nil
+}
+
+// threadTime returns the CPU time of the thread, on which the stage's loop stays.
+func threadTime() time.Duration {
+	const rusageThread = 1
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(rusageThread, &usage); err != nil {
+		panic(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -102,7 +102,7 @@ func (b *Builder) AppendBool(value bool) {
 // AppendText adds a string or bytes.
 func (b *Builder) AppendText(text string) {
 	if b.coded {
-		b.decode()
+		b.Plain()
 	}
 	b.text = append(b.text, text...)
 	b.starts = append(b.starts, b.textEnd())
@@ -117,8 +117,11 @@ func (b *Builder) textEnd() int32 {
 	return int32(len(b.text))
 }
 
-// decode turns codes into plain strings.
-func (b *Builder) decode() {
+// Plain turns the codes of a column that is coded into strings.
+func (b *Builder) Plain() {
+	if !b.coded {
+		return
+	}
 	starts, text := append([]int32(nil), b.starts...), append([]byte(nil), b.text...)
 	b.starts, b.text, b.coded = append(b.starts[:0], 0), b.text[:0], false
 	for row, code := range b.codes {

@@ -216,11 +216,11 @@ func (b Batch) append(to []byte) []byte {
 	return binary.LittleEndian.AppendUint64(to, b.Input)
 }
 
-// ParseCredit reads the message of a Credit frame.
-func ParseCredit(message []byte) (Credit, error) {
-	m := message
-	if !IsCredit(m) || m[2] != 0x09 || m[11] != 0x15 || m[16] != 0x1d {
-		return Credit{}, broken("a `Credit` message of %d bytes has not its fixed form", len(m))
+// ParseCredit reads a Credit frame.
+func ParseCredit(frame Frame) (Credit, error) {
+	m := frame.Message
+	if !IsCredit(m) || len(frame.Payload) > 0 || m[2] != 0x09 || m[11] != 0x15 || m[16] != 0x1d {
+		return Credit{}, broken("a `Credit` message of %d bytes and %d of payload has not its fixed form", len(m), len(frame.Payload))
 	}
 	return Credit{
 		Seq:      binary.LittleEndian.Uint64(m[3:]),

@@ -242,7 +242,7 @@ func readAll(t *testing.T, bin []byte, inlineMax uint64) error {
 		}
 		return batch.Place(frame.Payload, inlineMax, 1<<40)
 	case ToCredit:
-		_, err = ParseCredit(frame.Message)
+		_, err = ParseCredit(frame)
 	case ToOpen:
 		_, err = ParseOpen(body)
 	default:
@@ -348,7 +348,7 @@ func checkTo(t *testing.T, frame Frame, kind string, m map[string]any) {
 		have, err = ParseBatch(frame.Message)
 		want = batchIn(t, m)
 	case ToCredit:
-		have, err = ParseCredit(frame.Message)
+		have, err = ParseCredit(frame)
 		want = creditIn(t, m)
 	default:
 		have, err = ParseNumber(body)
