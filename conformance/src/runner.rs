@@ -1,0 +1,172 @@
+//! All runs of a program: which ones, two at a time, and what came of each.
+//!
+//! Guarantees: outcomes are told and kept in the order of the cases, whichever run ended first. A run that is known to
+//! fail is performed like any other, and fails if it passes: the list of known failures stays true.
+//!
+//! Neighbours: `script` performs one run, `verdict` judges it, `report` shows all.
+
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use glob::Pattern;
+
+use crate::case::{self, Ability, Carrier, Run};
+use crate::report::{Outcome, Report, Status};
+use crate::script::Performance;
+use crate::{Error, Result, verdict};
+
+/// Programs at a time.
+const PROGRAMS_MAX: usize = 2;
+
+macro_rules! groups {
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../cases/", $name, ".yaml")))),*] };
+}
+
+/// The groups of cases, in the order of the protocol's chapters.
+const GROUPS: &[(&str, &str)] = groups![
+    "start",
+    "log",
+    "open",
+    "config",
+    "frame",
+    "equal",
+    "types",
+    "bits",
+    "dictionary",
+    "unicode",
+    "empty",
+    "selection",
+    "garbage",
+    "large",
+    "keep",
+    "order",
+    "window",
+    "several",
+    "filtered",
+    "error",
+    "fatal",
+    "source",
+    "sink",
+    "drain",
+    "end",
+    "state",
+    "activity",
+    "async",
+];
+
+/// What to run, and what the program can do.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Only runs whose id matches.
+    pub only: Vec<Pattern>,
+    /// Only this carrier.
+    pub carrier: Option<Carrier>,
+    /// Runs that are known to fail.
+    pub known: Vec<Pattern>,
+    /// Whether handlers may await.
+    pub with_async: bool,
+    /// Whether whole numbers beyond 2^53 may fail in the per-event form.
+    pub safe_int64: bool,
+}
+
+/// All runs that were chosen, in order.
+///
+/// # Errors
+/// If a case cannot be read.
+pub fn chosen(choice: &Choice) -> Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for (group, text) in GROUPS {
+        runs.extend(case::runs(group, text)?);
+    }
+    let named = |run: &Run| {
+        let matches = |only: &Pattern| only.matches(&run.id) || only.matches(&run.case_id);
+        choice.only.is_empty() || choice.only.iter().any(matches)
+    };
+    runs.retain(|run| named(run) && choice.carrier.is_none_or(|carrier| carrier == run.carrier));
+    Ok(runs)
+}
+
+/// Performs all runs, and tells each outcome in order.
+pub fn perform(
+    runs: &[Run],
+    command: &[OsString],
+    choice: &Choice,
+    mut tell: impl FnMut(&Outcome),
+) -> Report {
+    let next = AtomicUsize::new(0);
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; runs.len()];
+    std::thread::scope(|scope| {
+        let (sender, arrived) = channel();
+        for _ in 0..PROGRAMS_MAX {
+            let (next, sender) = (&next, sender.clone());
+            scope.spawn(move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(run) = runs.get(at) else { return };
+                    if sender.send((at, one(run, command, choice))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut told = 0;
+        for (at, outcome) in arrived {
+            outcomes[at] = Some(outcome);
+            while let Some(Some(outcome)) = outcomes.get(told) {
+                tell(outcome);
+                told += 1;
+            }
+        }
+    });
+    Report { outcomes: outcomes.into_iter().flatten().collect() }
+}
+
+fn one(run: &Run, command: &[OsString], choice: &Choice) -> Outcome {
+    let start = Instant::now();
+    let applies = match run.case.needs {
+        Some(Ability::Async) => choice.with_async,
+        None => true,
+    };
+    let known = choice.known.iter().any(|known| known.matches(&run.id) || known.matches(&run.case_id));
+    let mut sdk = String::new();
+    let (status, reason) = if applies {
+        match (judged(run, command, choice, &mut sdk), known) {
+            (Ok(()), false) => (Status::Passed, String::new()),
+            (Ok(()), true) => (
+                Status::Failed,
+                "passes, but is on the list of those known to fail: remove it there".to_owned(),
+            ),
+            (Err(reason), false) => (Status::Failed, reason),
+            (Err(reason), true) => (Status::Known, reason),
+        }
+    } else {
+        (Status::NotApplicable, String::new())
+    };
+    Outcome {
+        id: run.id.clone(),
+        case: run.case_id.clone(),
+        form: run.form,
+        carrier: run.carrier,
+        status,
+        reason,
+        millis: start.elapsed().as_millis() as u64,
+        sdk,
+    }
+}
+
+fn judged(run: &Run, command: &[OsString], choice: &Choice, sdk: &mut String) -> Result<(), String> {
+    let dir = tempfile::tempdir().map_err(|error| format!("no folder can be made: {error}"))?;
+    let performance = Performance::new(run, command, dir.path()).map_err(|error| error.to_string())?;
+    let (outcome, record) = performance.perform(run.case.open.shuffled);
+    sdk.clone_from(&record.sdk);
+    let outcome = match outcome {
+        Err(Error::Ended) | Ok(()) => {
+            verdict::check(run, &performance, &record, dir.path(), choice.safe_int64)
+        }
+        Err(error) => Err(error),
+    };
+    outcome.map_err(|error| format!("{error}{}", record.log_tail()))
+}
