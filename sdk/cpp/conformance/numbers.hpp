@@ -41,11 +41,12 @@ class NumberEvents : public Numbers {
 class NumberBatches : public Numbers {
  public:
   explicit NumberBatches(const modular_runtime::Opening& opening)
-      : Numbers(opening), output_(opening.output) {}
+      : Numbers(opening),
+        output_(opening.output),
+        rows_(opening.policy.rows == 0 ? 1000 : opening.policy.rows) {}
   std::optional<modular_runtime::Batch> next() {
-    constexpr std::size_t rows = 1000;
     modular_runtime::BatchBuilder out(output_);
-    while (is_more() && out.rows() < rows) {
+    while (is_more() && out.rows() < rows_) {
       const std::int64_t n = take();
       out.column("n").int64(n);
       out.column("s").string(text(n));
@@ -55,6 +56,7 @@ class NumberBatches : public Numbers {
 
  private:
   modular_runtime::Schema output_;
+  std::size_t rows_;
 };
 
 }  // namespace conformance

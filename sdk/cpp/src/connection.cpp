@@ -162,8 +162,9 @@ void Connection::release(const message::Credit& credit) {
 }
 
 bool Connection::has_credit(std::uint64_t bytes) const noexcept {
-  return sent_.empty() ||
-         (sent_.size() < limits_.window_batches && sent_bytes_ + bytes <= limits_.window_bytes);
+  if (sent_.empty()) return true;
+  if (sent_.size() >= limits_.window_batches || sent_bytes_ + bytes > limits_.window_bytes) return false;
+  return bytes <= limits_.inline_max || output_segment_.size() == 0 || slots_.has_room(bytes);
 }
 
 // Takes in whatever comes until there is some credit.

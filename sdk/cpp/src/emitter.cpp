@@ -106,7 +106,7 @@ void Emitter::end() {
     outlet_.send(*input_, selection_);
   } else {
     hold_rows();
-    if (is_same_schema_ && held_.size() == 1 && is_input(held_.front())) {
+    if (is_same_schema_ && held_.size() == 1 && input_->rows() != 0 && is_input(held_.front())) {
       outlet_.send(*input_, Selection(input_->rows(), [](std::size_t) { return true; }));
       held_.clear();
     } else if (holds_oversized()) {

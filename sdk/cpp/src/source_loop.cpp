@@ -60,7 +60,7 @@ class SourceLoop final : public Emitter {
     } join{*this, lock, watcher};
     lock_ = &lock;
     connection_.ledger().enter(Activity::process);
-    while (take_messages() && !is_stopping_ && ask()) {
+    while (goes_on() && ask()) {
     }
     finish();
   }
@@ -104,7 +104,7 @@ class SourceLoop final : public Emitter {
   }
 
   bool take(const Event& event) {
-    if (!take_messages() || is_stopping_) return false;
+    if (!goes_on()) return false;
     ++taken_;
     builder_.append(event);
     origins_.push_back(0);
@@ -113,7 +113,7 @@ class SourceLoop final : public Emitter {
   }
 
   bool take(const Batch& batch) {
-    if (!take_messages() || is_stopping_) return false;
+    if (!goes_on()) return false;
     ++taken_;
     if (!is_sliced_) {
       send_rows();
@@ -169,22 +169,30 @@ class SourceLoop final : public Emitter {
     }
   }
 
-  // Between two events: answers barriers, and waits until there is credit for the batch that the next one
-  // begins, so that the source's position is that of what was sent. False if the watcher has ended the stage.
-  bool take_messages() {
-    for (;;) {
-      for (; !barriers_.empty() && !is_done_; barriers_.pop_front()) {
-        send_rows();
-        connection_.send_state(barriers_.front(), source_.snapshot());
-        connection_.flush();
-      }
-      if (is_done_ || is_stopping_ || builder_.rows() != 0 || connection_.has_credit()) return !is_done_;
-      if (const auto incoming = connection_.next_or_credit()) note(*incoming);
+  void answer_barriers() {
+    for (; !barriers_.empty(); barriers_.pop_front()) {
+      send_rows();
+      connection_.send_state(barriers_.front(), source_.snapshot());
+      connection_.flush();
     }
   }
 
+  // Between two events: answers barriers, and waits until there is credit for the batch that the next one
+  // begins, so that the source's position is that of what was sent. False if nothing more is wanted.
+  bool goes_on() {
+    while (!is_done_) {
+      answer_barriers();
+      if (is_stopping_) return false;
+      if (builder_.rows() != 0 || connection_.has_credit()) return true;
+      if (const auto incoming = connection_.next_or_credit()) note(*incoming);
+    }
+    return false;
+  }
+
   void finish() {
-    if (!take_messages()) return;
+    if (is_done_) return;
+    receive();
+    answer_barriers();
     flush_builder();
     connection_.send_activity();
     connection_.send_message(message::done({}));

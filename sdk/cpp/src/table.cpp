@@ -58,6 +58,30 @@ std::uint64_t values_bytes(Type type, bool is_dictionary, std::uint64_t rows) {
   return 8 * rows;
 }
 
+// Whether the values at these offsets are UTF-8, each for itself.
+bool is_text(const Column& column, Rows used) {
+  const char* const begin = column.bytes + column.offsets[used.begin];
+  const auto length = static_cast<std::size_t>(column.offsets[used.end] - column.offsets[used.begin]);
+  // Without an early exit, so that the compiler looks at whole vectors.
+  unsigned char high = 0;
+  for (std::size_t at = 0; at < length; ++at) high |= static_cast<unsigned char>(begin[at]);
+  if (high < 0x80) return true;
+  if (!simdjson::validate_utf8(begin, length)) return false;
+  // A value that begins inside a character is no text, though the whole is.
+  bool is_inside = false;
+  const std::int32_t end = column.offsets[used.end];
+  for (std::size_t at = used.begin; at < used.end; ++at) {
+    const std::int32_t offset = column.offsets[at];
+    is_inside |= offset < end && (static_cast<unsigned char>(column.bytes[offset]) & 0xc0) == 0x80;
+  }
+  return !is_inside;
+}
+
+// Which offsets a column's rows use: those of all values where they are a dictionary's.
+Rows offsets_of(const Column& column, Rows rows) {
+  return column.is_dictionary ? Rows{0, column.dictionary_size} : rows;
+}
+
 // Reads the struct of one column.
 class ColumnReader {
  public:
@@ -91,6 +115,7 @@ class ColumnReader {
     column.offsets = reinterpret_cast<const std::int32_t*>(region(layout.offsets, offsets_bytes, "offsets"));
     column.bytes = reinterpret_cast<const char*>(region(layout.bytes, layout.bytes.length, "bytes"));
     if (has_offsets(field_.type)) check_offsets({column.offsets, offsets + 1}, layout.bytes.length);
+    if (field_.type == Type::string && !is_text(column, {0, offsets})) fail("holds text that is not UTF-8");
     if (is_dictionary) check_codes(column);
   }
 
@@ -172,11 +197,6 @@ std::uint32_t nulls_in(const Column& column, Rows rows) {
   return nulls;
 }
 
-// Which offsets a column's rows use: those of all values where they are a dictionary's.
-Rows offsets_of(const Column& column, Rows rows) {
-  return column.is_dictionary ? Rows{0, column.dictionary_size} : rows;
-}
-
 // Where the buffers of some rows lie behind each other.
 class Placer {
  public:
@@ -256,21 +276,6 @@ void write_column(const Column& column, Rows rows, const Layout& layout, std::by
   write_buffer(to, layout.bytes, column.bytes + base);
 }
 
-// Checks text that code outside of this library has made.
-void check_foreign(const Column& column, const Field& field) {
-  const Rows used = offsets_of(column, {0, column.rows});
-  const char* const begin = column.bytes + column.offsets[used.begin];
-  const auto length = static_cast<std::size_t>(column.offsets[used.end] - column.offsets[used.begin]);
-  bool is_text = length == 0 || simdjson::validate_utf8(begin, length);
-  for (std::size_t at = used.begin; is_text && at < used.end; ++at) {
-    const std::int32_t offset = column.offsets[at];
-    // A value that begins inside a character is no text, though the whole is.
-    if (offset < column.offsets[used.end])
-      is_text = (static_cast<unsigned char>(column.bytes[offset]) & 0xc0) != 0x80;
-  }
-  if (!is_text) throw EncodingError("column `" + field.name + "` holds text that is not UTF-8");
-}
-
 }  // namespace
 
 TableReader::TableReader(std::shared_ptr<const Schema> schema)
@@ -330,7 +335,10 @@ Batch conform(const Batch& batch, const std::shared_ptr<const Schema>& schema) {
       throw ColumnError("column `" + field.name + "` has nulls, but is " + field.type_text() +
                         " in the output");
     }
-    if (column.is_foreign && field.type == Type::string) check_foreign(column, field);
+    if (column.is_foreign && field.type == Type::string &&
+        !is_text(column, offsets_of(column, {0, batch.rows()}))) {
+      throw EncodingError("column `" + field.name + "` holds text that is not UTF-8");
+    }
     columns.push_back(column);
     columns.back().is_foreign = false;
   }
