@@ -7,8 +7,9 @@
 //! send before anything is made of it. A payload in the other's segment is copied once, then checked, and never looked
 //! at again.
 //!
-//! Refuses: a thread of its own. Whoever waits for something reads, for the others as well: there is always a reader
-//! while anybody waits, which is why nobody who waits for credit can hold up those who wait for batches.
+//! Refuses: a thread of its own. Whoever waits for something has written what it had to say, and reads, for the others
+//! as well: there is always a reader while anybody waits, which is why nobody who waits for credit can hold up those
+//! who wait for batches.
 //!
 //! ```text
 //!   send ──▶ window ──▶ slot ──▶ out ──▶ socket ──▶ frames ──▶ sort ─┬─ credit: slot and window are free
@@ -349,7 +350,7 @@ impl<M: Side> Peer<M> {
         mut ready: impl FnMut(&mut State<M>) -> Option<T>,
     ) -> Result<Option<T>, Failure> {
         let mut state = self.lock();
-        let mut looked = false;
+        let (mut flushed, mut looked) = (false, false);
         loop {
             if let Some(found) = ready(&mut state) {
                 return Ok(Some(found));
@@ -358,10 +359,17 @@ impl<M: Side> Peer<M> {
                 return Err(failure.clone());
             }
             let left = until.map(|until| until.saturating_duration_since(self.clock.now()));
-            if looked && left.is_some_and(|left| left.is_zero()) {
+            if !std::mem::replace(&mut flushed, true) {
+                // What this thread has said may be what the other end waits for. If it cannot be written, the other end
+                // has gone, which is read next, behind what it said last.
+                drop(state);
+                let _ = self.write_out();
+                state = self.lock();
+                continue;
+            }
+            if std::mem::replace(&mut looked, true) && left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
-            looked = true;
             state = match state.frames.take() {
                 Some(frames) => {
                     drop(state);
@@ -390,9 +398,6 @@ impl<M: Side> Peer<M> {
     /// Reads what there is, at least one frame unless `left` is over before, and sorts it.
     fn read(&self, mut frames: Frames<UnixStream, M>, left: Option<Duration>) -> MutexGuard<'_, State<M>> {
         let mut read = Vec::new();
-        // What waits to be written may be what the other end waits for. If it cannot be written, the other end has
-        // gone, which is read below, behind what it said last.
-        let _ = self.write_out();
         let mut failed = None;
         if frames.has_frame() || self.readable(left) {
             loop {
