@@ -6,14 +6,23 @@ use crate::process;
 
 /// Builds the CMake project in `folder`, which is under the root, into its `build`.
 pub(crate) fn build(folder: &str) -> Result<()> {
-    let build = format!("{folder}/build");
-    process::run(&mut process::command("cmake", &["-S", folder, "-B", &build, "--log-level=WARNING"]))?;
-    process::run(&mut process::command("cmake", &["--build", &build, "--parallel"]))
+    build_into(folder, &format!("{folder}/build"), &[])
 }
 
 /// Builds the CMake project in `folder` and runs its tests.
 pub(crate) fn test(folder: &str) -> Result<()> {
-    build(folder)?;
-    let build = format!("{folder}/build");
-    process::run(&mut process::command("ctest", &["--test-dir", &build, "--output-on-failure"]))
+    test_in(folder, &format!("{folder}/build"), &[])
+}
+
+/// As [`test`], built into another folder, with `options` such as `-DNAME=ON`.
+pub(crate) fn test_in(folder: &str, build: &str, options: &[&str]) -> Result<()> {
+    build_into(folder, build, options)?;
+    let test = ["--test-dir", build, "--output-on-failure", "--no-tests=error"];
+    process::run(&mut process::command("ctest", &test))
+}
+
+fn build_into(folder: &str, build: &str, options: &[&str]) -> Result<()> {
+    let configure = [&["-S", folder, "-B", build, "--log-level=WARNING"], options].concat();
+    process::run(&mut process::command("cmake", &configure))?;
+    process::run(&mut process::command("cmake", &["--build", build, "--parallel"]))
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! main ─┬─ setup ──┐
-//!       ├─ test ───┼─ steps ──▶ process ──▶ cargo, cmake, apt-get, modrun, …
+//!       ├─ test ───┼─ steps ──▶ process ──▶ cargo, npm, go, pip, cmake, apt-get, modrun, …
 //!       ├─ demo ───┤              │
 //!       └─ bench ──┘              └ every command is shown before it runs, and run from the project's root
 //! ```
@@ -15,10 +15,16 @@
 
 mod bench;
 mod cmake;
+mod conformance;
 mod demo;
+mod example;
+mod go;
 mod input;
 mod modrun;
+mod npm;
 mod process;
+mod python;
+mod sdk;
 mod setup;
 mod split;
 mod steps;
@@ -34,7 +40,7 @@ enum Task {
     Setup,
     /// Check everything that CI checks
     Test,
-    /// Build, generate events, run the example pipeline, verify, and show how fast it was
+    /// Build, run the example pipeline in one process and split over four languages, verify, and show how fast it was
     Demo,
     /// Measure
     #[command(subcommand)]

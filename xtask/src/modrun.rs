@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::process;
 
@@ -24,9 +24,22 @@ pub(crate) fn program() -> PathBuf {
 
 /// `modrun run` of the example pipeline on the file `input`, writing to `output`; `command` is [`program`] and whatever
 /// wraps it.
-pub(crate) fn run(mut command: Command, input: &str, output: &Path, report: &Path) -> Command {
+pub(crate) fn run(command: Command, input: &str, output: &Path, report: &Path) -> Command {
+    run_pipeline(command, Path::new(PIPELINE), input, output, report)
+}
+
+/// As [`run`], of the pipeline in a file; its first stage must be `ingest` and its last one `sink`.
+pub(crate) fn run_pipeline(
+    mut command: Command,
+    pipeline: &Path,
+    input: &str,
+    output: &Path,
+    report: &Path,
+) -> Command {
     command
-        .args(["run", PIPELINE, "--quiet"])
+        .arg("run")
+        .arg(pipeline)
+        .arg("--quiet")
         .args(["--set", &format!("stages.ingest.with.path={input}")])
         .args(["--set", &format!("stages.sink.with.path={}", output.display())])
         .arg("--report")
@@ -35,24 +48,41 @@ pub(crate) fn run(mut command: Command, input: &str, output: &Path, report: &Pat
 }
 
 /// The part of a run report that the tasks show.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) events: Events,
+    pub(crate) results_digest: String,
+    /// Until all processes were ready; not part of `wall_seconds`.
+    pub(crate) start_seconds: f64,
     pub(crate) wall_seconds: f64,
+    /// Of all processes, in `wall_seconds`.
     pub(crate) cpu_seconds: CpuSeconds,
+    /// Of the command's own process.
     pub(crate) peak_rss_bytes: u64,
     pub(crate) events_per_second: f64,
+    pub(crate) stages: Vec<Stage>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Events {
     pub(crate) r#in: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CpuSeconds {
     pub(crate) user: f64,
     pub(crate) system: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Stage {
+    pub(crate) name: String,
+    pub(crate) language: String,
+    pub(crate) placement: String,
+    pub(crate) batches_in: u64,
+    pub(crate) cpu_seconds: f64,
+    /// None inside the command's own process.
+    pub(crate) peak_rss_bytes: Option<u64>,
 }
 
 impl Report {
@@ -60,5 +90,16 @@ impl Report {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("`{}` is no run report", path.display()))
+    }
+
+    /// The sum of the peaks of all processes.
+    pub(crate) fn peak_rss_bytes_of_all(&self) -> u64 {
+        self.peak_rss_bytes + self.stages.iter().filter_map(|stage| stage.peak_rss_bytes).sum::<u64>()
+    }
+}
+
+impl CpuSeconds {
+    pub(crate) fn total(&self) -> f64 {
+        self.user + self.system
     }
 }

@@ -1,5 +1,6 @@
 //! Running other programs: visibly, from the project's root, and failing with their name.
 
+use std::env;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -19,6 +20,19 @@ pub(crate) fn command(program: impl AsRef<OsStr>, arguments: &[&str]) -> Command
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
     command
+}
+
+/// As [`command`], in `folder`, which is under the root; its program may be relative to that.
+pub(crate) fn within(folder: &str, program: &str, arguments: &[&str]) -> Command {
+    command("env", &[&["-C", folder, program], arguments].concat())
+}
+
+/// Lets `command` and what it starts find programs in `folder`, which is under the root, before all others.
+pub(crate) fn look_first_in(command: &mut Command, folder: &str) {
+    let mut path = root().join(folder).into_os_string();
+    path.push(":");
+    path.push(env::var_os("PATH").unwrap_or_default());
+    command.env("PATH", path);
 }
 
 /// Shows `command`, runs it with this process's own input and output, and fails if it does.
@@ -62,11 +76,16 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
 
 /// The command as a person would type it in the project's root.
 pub(crate) fn shown(command: &Command) -> String {
+    let here = format!("{}/", root().display());
     let set = command.get_envs().filter_map(|(key, value)| {
-        Some(format!("{}={}", key.to_string_lossy(), quoted(&value?.to_string_lossy())))
+        let (key, value) = (key.to_string_lossy(), value?.to_string_lossy());
+        let own = env::var(key.as_ref()).unwrap_or_default();
+        Some(match value.strip_suffix(&own).filter(|_| !own.is_empty()) {
+            Some(before) => format!("{key}=\"{}${key}\"", before.replace(&here, "$PWD/")),
+            None => format!("{key}={}", quoted(&value)),
+        })
     });
     let words = [command.get_program()].into_iter().chain(command.get_args());
-    let here = format!("{}/", root().display());
     set.chain(words.map(|word| quoted(&word.to_string_lossy().replace(&here, ""))))
         .collect::<Vec<_>>()
         .join(" ")
@@ -97,6 +116,9 @@ mod tests {
         let mut command = command(root().join("target/x"), &["test", "--", "a b", "it's", ""]);
         command.env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(shown(&command), r"RUSTDOCFLAGS='-D warnings' target/x test -- 'a b' 'it'\''s' ''");
+        let mut command = within("bench", "go", &["vet"]);
+        look_first_in(&mut command, ".venv/bin");
+        assert_eq!(shown(&command), r#"PATH="$PWD/.venv/bin:$PATH" env -C bench go vet"#);
     }
 
     #[test]

@@ -1,19 +1,24 @@
 //! `cargo xtask setup`: what has to be on the machine before anything else works.
 //!
 //! Toolchains are the user's own choice, so they are only looked for. Debian packages are installed where this
-//! process may; elsewhere the command to type is shown. Python packages go into `.venv` in the project, and only
-//! for the task that needs them.
-
-use std::path::PathBuf;
+//! process may; elsewhere the command to type is shown. What the languages' own package managers install goes into
+//! the project's folder: `.venv`, `node_modules`, Go's cache of modules.
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
-use crate::split;
 use crate::steps::{self, Step};
+use crate::{example, process, sdk, split};
 
-const STEPS: &[Step] =
-    &[("toolchains", toolchains), ("packages", packages), ("split baseline", split::setup)];
+const STEPS: &[Step] = &[
+    ("toolchains", toolchains),
+    ("packages", packages),
+    ("Python SDK", sdk::setup_python),
+    ("TypeScript SDK", sdk::setup_typescript),
+    ("Go SDK", sdk::setup_go),
+    ("C++ SDK", sdk::setup_cpp),
+    ("event pipeline", example::setup),
+    ("split baseline", split::setup),
+];
 
 /// Does all of it.
 pub(crate) fn run() -> Result<()> {
@@ -53,6 +58,12 @@ const TOOLS: &[Tool] = &[
         needed_for: "TypeScript",
         how_to_get: "https://nodejs.org, 20 or later",
     },
+    Tool {
+        program: "npm",
+        arguments: &["--version"],
+        needed_for: "TypeScript",
+        how_to_get: "https://nodejs.org, 20 or later; Debian: apt-get install npm",
+    },
     Tool { program: "go", arguments: &["version"], needed_for: "Go", how_to_get: "https://go.dev/dl" },
     Tool {
         program: "python3",
@@ -79,6 +90,16 @@ fn toolchains() -> Result<()> {
     Ok(())
 }
 
+/// Looks for one of the tools, and says how to get it if it is not there.
+pub(crate) fn find(program: &str) -> Result<()> {
+    let tool = TOOLS.iter().find(|tool| tool.program == program);
+    let tool = tool.with_context(|| format!("`{program}` is not one of the project's tools"))?;
+    match process::output(&mut process::command(program, tool.arguments)) {
+        Some(_) => Ok(()),
+        None => bail!("`{program}` is missing: {}", tool.how_to_get),
+    }
+}
+
 /// What the C++ parts are built with.
 const PACKAGES: [&str; 3] = ["g++", "cmake", "libsimdjson-dev"];
 
@@ -101,19 +122,4 @@ pub(crate) fn packages() -> Result<()> {
     }
     process::run(&mut process::command("apt-get", &["update", "--quiet"]))?;
     process::run(process::command("apt-get", &install).env("DEBIAN_FRONTEND", "noninteractive"))
-}
-
-/// The database that the parse benchmark compares with, as pip names it.
-pub(crate) const DUCKDB: &str = "duckdb==2.0.0";
-
-/// Installs Python packages, given as pip names them, into the project's own `.venv` and gives its interpreter.
-pub(crate) fn python(packages: &[&str]) -> Result<PathBuf> {
-    let python = process::root().join(".venv/bin/python");
-    if !python.exists() {
-        process::run(&mut process::command("python3", &["-m", "venv", ".venv"]))
-            .context("on Debian or Ubuntu: apt-get install python3-venv")?;
-    }
-    let install = [&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"], packages].concat();
-    process::run(&mut process::command(&python, &install))?;
-    Ok(python)
 }

@@ -9,11 +9,11 @@
 //! machine.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{modrun, process};
+use crate::process::within;
+use crate::{go, modrun, npm, process};
 
 const FOLDER: &str = "bench/baselines/split-grpc";
 const RULES: &str = "bench/baselines/split-grpc/rules";
@@ -39,10 +39,10 @@ fn install() -> Result<()> {
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
     process::run(&mut within(RULES, PYTHON, &pip))?;
-    process::run(&mut within(FOLDER, "npm", &["ci", "--silent"]))?;
+    npm::install(FOLDER)?;
     let plugins =
         ["google.golang.org/protobuf/cmd/protoc-gen-go", "google.golang.org/grpc/cmd/protoc-gen-go-grpc"];
-    process::run(&mut within(AGGREGATE, "go", &[&["build", "-o", "build/"], &plugins[..]].concat()))
+    go::build(AGGREGATE, "build/", &plugins)
 }
 
 fn generate() -> Result<()> {
@@ -97,8 +97,8 @@ fn protoc(folder: &str, include: &str, source: &str, outputs: &[&str]) -> Result
 
 /// Builds the services and the orchestrator.
 pub(crate) fn build() -> Result<()> {
-    process::run(&mut within(FOLDER, "npm", &["run", "--silent", "build"]))?;
-    process::run(&mut within(AGGREGATE, "go", &["build", "-o", "build/", "."]))?;
+    npm::script(FOLDER, "build")?;
+    go::build(AGGREGATE, "build/", &["."])?;
     let packages = ["--package", "split-parse", "--package", "split-orchestrator"];
     process::run(&mut process::command("cargo", &[&["build", "--release"], &packages[..]].concat()))
 }
@@ -114,16 +114,9 @@ pub(crate) fn test() -> Result<()> {
     ] {
         process::run(&mut within(RULES, PYTHON, &[&["-m"], check].concat()))?;
     }
-    process::run(&mut within(FOLDER, "npm", &["run", "--silent", "check"]))?;
-    process::run(&mut within(FOLDER, "npm", &["test", "--silent"]))?;
-    process::run(&mut within(AGGREGATE, "sh", &["-c", r#"test -z "$(gofmt -l *.go)""#]))?;
-    process::run(&mut within(AGGREGATE, "go", &["vet", "./..."]))?;
-    process::run(&mut within(AGGREGATE, "go", &["test", "./..."]))?;
+    npm::script(FOLDER, "check")?;
+    npm::script(FOLDER, "test")?;
+    go::check(AGGREGATE)?;
     let orchestrator = program().display().to_string();
     process::run(&mut process::command("sh", &[&format!("{FOLDER}/tests/command_test.sh"), &orchestrator]))
-}
-
-/// A command that runs in `folder`, which is under the root; its program may be relative to it.
-fn within(folder: &str, program: &str, arguments: &[&str]) -> Command {
-    process::command("env", &[&["-C", folder, program], arguments].concat())
 }

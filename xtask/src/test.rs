@@ -4,9 +4,10 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
+use crate::example::{self, Placement};
 use crate::input::{self, Input};
 use crate::steps::{self, Step};
-use crate::{cmake, demo, modrun, process, setup, split};
+use crate::{cmake, conformance, modrun, process, python, sdk, setup, split};
 
 const STEPS: &[Step] = &[
     ("format", || cargo(&["fmt", "--all", "--check"])),
@@ -15,10 +16,22 @@ const STEPS: &[Step] = &[
     ("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("tests", || cargo(&["test", "--workspace"])),
     ("documentation", documentation),
+    ("Python SDK", sdk::test_python),
+    ("TypeScript SDK", sdk::test_typescript),
+    ("Go SDK", sdk::test_go),
+    ("C++ SDK", sdk::test_cpp),
+    ("C++ SDK, sanitized", sdk::sanitize_cpp),
+    ("event pipeline's stages", example::check),
+    ("conformance of Python", || conformance::PYTHON.check()),
+    ("conformance of TypeScript", || conformance::TYPESCRIPT.check()),
+    ("conformance of Go", || conformance::GO.check()),
+    ("conformance of C++", || conformance::CPP.check()),
+    ("conformance page", conformance::check_page),
     ("release build", modrun::build),
-    ("golden run, 100k events", || demo::verified_run(Input::plain(100_000)).map(drop)),
-    ("golden run, 1M events", || demo::verified_run(Input::plain(1_000_000)).map(drop)),
-    ("golden run, 10M events through a pipe", || demo::verified_pipe(Input::plain(10_000_000))),
+    ("golden runs, 100k events", || golden_runs(100_000)),
+    ("golden runs, 1M events", || golden_runs(1_000_000)),
+    ("golden run in batches of 7 events", small_batches),
+    ("golden run, 10M events through a pipe", || example::verified_pipe(Input::plain(10_000_000))),
     ("simdjson baseline", simdjson_baseline),
     ("monolith baseline", || cmake::test("bench/baselines/monolith-cpp")),
     ("split baseline", split::test),
@@ -40,18 +53,29 @@ fn documentation() -> Result<()> {
 
 /// What the compilers do not look at; the languages with a package manager of their own bring their own checks.
 fn styles() -> Result<()> {
-    let python = setup::python(&["clang-format==23.1.5", setup::DUCKDB, "mypy==2.4.1", "ruff==0.17.6"])?;
+    python::install(&[&[python::CLANG_FORMAT, python::DUCKDB], &python::CHECKERS[..]].concat())?;
     let sources = process::output(&mut process::command("git", &["ls-files", "*.cpp", "*.hpp"]));
     let sources = sources.context("`git ls-files` must run: it names the sources")?;
     let sources: Vec<&str> = sources.lines().collect();
-    let clang_format = python.with_file_name("clang-format");
+    let clang_format = python::interpreter().with_file_name("clang-format");
     process::run(process::command(clang_format, &["--dry-run", "-Werror"]).args(sources))?;
-    for check in
-        [&["ruff", "format", "--check"][..], &["ruff", "check"], &["mypy", "--strict", "--no-error-summary"]]
-    {
-        process::run(process::command(&python, &["-m"]).args(check).arg("bench/baselines/duckdb"))?;
+    python::check("bench/baselines/duckdb", &["."])
+}
+
+/// Every placement gives the expected results.
+fn golden_runs(events: u64) -> Result<()> {
+    let input = Input::plain(events);
+    input.generate()?;
+    for placement in Placement::ALL {
+        example::verified_run(input, placement, &[])?;
     }
     Ok(())
+}
+
+/// So do many small batches; no number of events is a multiple of this one.
+fn small_batches() -> Result<()> {
+    let batch = ["--set", "batch={rows: 7}"];
+    example::verified_run(Input::plain(100_000), Placement::Polyglot, &batch).map(drop)
 }
 
 /// The baseline has to be right to be worth comparing with.

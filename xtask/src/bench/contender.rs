@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bench::machine;
 use crate::input::{self, Input};
 use crate::process::{self, Usage};
-use crate::{cmake, modrun, setup};
+use crate::{cmake, modrun, python};
 
 /// Who runs the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +56,7 @@ impl Contender {
             Self::Modrun => modrun::build(),
             Self::ModrunAgain => Ok(()),
             Self::Simdjson | Self::SplitLines => cmake::build(SIMDJSON),
-            Self::Duckdb => setup::python(&[setup::DUCKDB]).map(drop),
+            Self::Duckdb => python::install(&[python::DUCKDB]),
         }
     }
 
@@ -101,7 +101,7 @@ impl Contender {
                 run
             }
             Self::Duckdb => {
-                let mut run = on(process::root().join(".venv/bin/python"));
+                let mut run = on(python::interpreter());
                 run.args([DUCKDB, &input]).arg(output).arg(&threads).arg(report);
                 run
             }

@@ -1,0 +1,98 @@
+//! The stage protocol: each SDK's conformance program against the cases in `conformance`.
+//!
+//! The reports of the SDKs together are a page of the reference, which must be as committed.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{go, input, process, python, sdk};
+
+/// One SDK's program, and what the runner has to know of it.
+pub(crate) struct Program {
+    language: &'static str,
+    build: fn() -> Result<()>,
+    command: fn() -> Vec<PathBuf>,
+    options: &'static [&'static str],
+}
+
+pub(crate) const PYTHON: Program = Program {
+    language: "python",
+    build: sdk::setup_python,
+    command: || vec![python::interpreter(), "sdk/python/conformance.py".into()],
+    options: &["--async"],
+};
+
+pub(crate) const TYPESCRIPT: Program = Program {
+    language: "typescript",
+    build: sdk::setup_typescript,
+    command: || vec!["node".into(), "sdk/typescript/dist/src/conformance.js".into()],
+    options: &["--async", "--safe-int64"],
+};
+
+pub(crate) const GO: Program = Program {
+    language: "go",
+    build: || go::build(sdk::GO, "build/", &["./conformance"]),
+    command: || vec!["sdk/go/build/conformance".into()],
+    options: &[],
+};
+
+pub(crate) const CPP: Program = Program {
+    language: "cpp",
+    build: sdk::setup_cpp,
+    command: || vec!["sdk/cpp/build/conformance/conformance".into()],
+    options: &[],
+};
+
+const ALL: [Program; 4] = [PYTHON, TYPESCRIPT, GO, CPP];
+const RUNNER: [&str; 5] = ["run", "--quiet", "--package", "modrun-conformance", "--"];
+const PAGE: &str = "docs/reference/conformance.md";
+
+impl Program {
+    /// Builds the program.
+    pub(crate) fn build(&self) -> Result<()> {
+        (self.build)()
+    }
+
+    /// What starts it, with the whole path of each file; the stage and the form of its handler are appended.
+    pub(crate) fn command(&self) -> Vec<PathBuf> {
+        let whole = |word: PathBuf| match word.components().count() {
+            1 => word,
+            _ => process::root().join(word),
+        };
+        (self.command)().into_iter().map(whole).collect()
+    }
+
+    /// Builds the program and runs the cases.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.build()?;
+        let mut run = process::command("cargo", &RUNNER);
+        run.args(self.options).arg("--report").arg(self.report()?);
+        let known = format!("conformance/known-failing/{}.txt", self.language);
+        if process::root().join(&known).exists() {
+            run.args(["--known-failing", &known]);
+        }
+        process::run(run.arg("--").args(self.command()))
+    }
+
+    fn report(&self) -> Result<PathBuf> {
+        input::scratch(&format!("conformance-{}.json", self.language))
+    }
+}
+
+/// Compares the page of the reference with what came of the runs.
+pub(crate) fn check_page() -> Result<()> {
+    let mut matrix = process::command("cargo", &RUNNER);
+    matrix.arg("matrix");
+    for program in &ALL {
+        matrix.arg(program.report()?);
+    }
+    let page = process::output(&mut matrix).context("there is no report of some SDK: its runs went wrong")?;
+    let (made, committed) = (input::scratch("conformance.md")?, process::root().join(PAGE));
+    fs::write(&made, page.trim_end().to_owned() + "\n")?;
+    if fs::read(&made)? != fs::read(committed).unwrap_or_default() {
+        bail!("`{PAGE}` is not what the runs gave; see what changed, then: cp {} {PAGE}", made.display());
+    }
+    Ok(())
+}
