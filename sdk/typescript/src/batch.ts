@@ -9,6 +9,7 @@ import { Column } from "./column.js";
 import { type Schema, noColumn } from "./schema.js";
 import type { Memory } from "./segment.js";
 import { type Layout, readTable } from "./table.js";
+import { clearUnused, countBits } from "./table-values.js";
 
 /** Rows of the same columns. */
 export class Batch {
@@ -147,10 +148,7 @@ export class Selection {
 
   /** Clears the bits behind the last row and counts those that are set. */
   private count(): void {
-    const bits = this.bits;
-    if (this.rows % 8 !== 0) bits[bits.length - 1]! &= (1 << (this.rows & 7)) - 1;
-    this.kept = bits.reduce((sum, byte) => sum + (ONES[byte] as number), 0);
+    clearUnused(this.bits, this.rows);
+    this.kept = countBits(this.bits, 0, this.rows);
   }
 }
-
-const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);

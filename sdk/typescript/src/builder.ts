@@ -15,6 +15,7 @@ import { Column } from "./column.js";
 import { type Event, type Field, type Schema, Type, typeName } from "./schema.js";
 import type { Pool } from "./segment.js";
 import { DICTIONARY_MAX, EMPTY, type Layout, TableWriter, valuesLength } from "./table.js";
+import { clearUnused, countBits } from "./table-values.js";
 
 /** A value at a row that does not fit its column. */
 export interface Fault {
@@ -245,7 +246,7 @@ class ColumnWriter {
         const length = (rows + 7) >> 3;
         if (this.validity.length < length) this.validity = new Uint8Array(2 * length);
         this.validity.fill(255, 0, length);
-        if (rows % 8 !== 0) this.validity[length - 1] = (1 << (rows & 7)) - 1;
+        clearUnused(this.validity, rows);
       }
       this.validity[row >> 3]! &= ~(1 << (row & 7));
     } else this.faults.push({ row, error: misfit(this.field, value) });
@@ -380,13 +381,18 @@ function rowsOf(input: ColumnInput | undefined, field: Field): number {
 }
 
 function copyColumn(writer: TableWriter, column: Column): void {
-  const { layout, memory } = column;
+  const { layout, memory, length: rows } = column;
   const copy = (at: number, length: number): number =>
     length === 0 ? 0 : writer.copy(memory.bytes.subarray(at, at + length));
+  const bitmap = (at: number, length: number): number => {
+    const copied = copy(at, length);
+    if (length > 0) clearUnused(writer.memory.bytes.subarray(copied, copied + length), rows);
+    return copied;
+  };
   writer.column({
     ...layout,
-    validity: copy(layout.validity, layout.validityLength),
-    values: copy(layout.values, layout.valuesLength),
+    validity: bitmap(layout.validity, layout.validityLength),
+    values: (layout.type === Type.Bool ? bitmap : copy)(layout.values, layout.valuesLength),
     offsets: copy(layout.offsets, layout.offsetsLength),
     text: copy(layout.text, layout.textLength),
   });
@@ -452,13 +458,12 @@ function withBitmap(
   rows: number,
 ): Layout {
   if (validity === null) return layout;
-  let nulls = 0;
-  for (let row = 0; row < rows; row++) nulls += 1 - (((validity[row >> 3] as number) >> (row & 7)) & 1);
+  const nulls = rows - countBits(validity, 0, rows);
   if (nulls === 0) return layout;
   if (!field.nullable) throw new TypeError(`column \`${field.name}\` was given nulls, which it may not have`);
   const length = (rows + 7) >> 3;
   const bits = Uint8Array.from(validity.subarray(0, length));
-  if (rows % 8 !== 0) bits[length - 1]! &= (1 << (rows & 7)) - 1;
+  clearUnused(bits, rows);
   return { ...layout, nulls, validity: writer.copy(bits), validityLength: length };
 }
 

@@ -6,7 +6,8 @@
  */
 import { type Field, Type, type Value, typeName } from "./schema.js";
 import type { Memory } from "./segment.js";
-import { type Layout, bit } from "./table.js";
+import type { Layout } from "./table.js";
+import { bit } from "./table-values.js";
 import { decodeStrings } from "./text.js";
 
 /** The largest whole number up to which every one is a `number`. */

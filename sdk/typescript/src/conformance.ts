@@ -304,7 +304,7 @@ const stages: Record<string, () => Stage> = {
       () => transform<Texts>((_, { config }) => configured(config), bigints),
       () => transform.batch<Texts>(perRow((_, { config }) => [configured(config)])),
     ),
-  log: () => transform(Log, bigints),
+  log: () => transform(Log, { ...bigints, ordered: false }),
   numbers: () => source(Numbers),
   endless: () => source(Numbers),
   fail_source: () => source(Numbers),

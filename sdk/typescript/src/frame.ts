@@ -142,6 +142,11 @@ export class FrameReader {
     this.rows = bytes.readUInt32LE(at + 26);
     this.form = bytes.readUInt32LE(at + 31);
     this.input = readU64(bytes, at + 36);
+    if (this.form > 1)
+      throw new FrameError(`batch \`${this.seq}\` has the form \`${this.form}\`, which there is not`);
+    if (this.offset !== NONE && this.offset % 64 !== 0) {
+      throw new FrameError(`batch \`${this.seq}\` lies at \`${this.offset}\`, which is no multiple of 64`);
+    }
     const inline = this.payloadEnd - this.payloadStart;
     if (inline !== (this.offset === NONE ? this.length : 0)) {
       throw new FrameError(

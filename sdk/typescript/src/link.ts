@@ -83,6 +83,14 @@ export class Link {
     return Math.max(this.open.inline_max, this.open.output_segment);
   }
 
+  /** Whether the window has room for another batch, if it is small enough. */
+  get hasRoom(): boolean {
+    return (
+      this.inFlight === 0 ||
+      (this.inFlight < this.open.window_batches && this.bytesInFlight < this.open.window_bytes)
+    );
+  }
+
   /** What comes next, if it is there already; credit is taken in on the way. */
   take(): Received | null {
     return this.inbox.shift() ?? this.read();
@@ -185,10 +193,7 @@ export class Link {
     while (reader.next()) {
       if (reader.kind === Frame.Credit) this.credited(reader.seq);
       else if (reader.kind === Frame.Batch) return { batch: this.incoming() };
-      else {
-        const message = readToStage(reader.message);
-        if (message !== null) return { message, payload: reader.payload };
-      }
+      else return { message: readToStage(reader.message), payload: reader.payload };
     }
     return null;
   }
@@ -198,9 +203,9 @@ export class Link {
     if (seq !== this.nextIn) throw new FrameError(`batch \`${seq}\` came where \`${this.nextIn}\` was due`);
     this.nextIn++;
     if (form !== 0) throw new FrameError(`batch \`${seq}\` has the form \`${form}\`, which no stage takes`);
-    if (offset !== NONE && (offset % 64 !== 0 || offset + length > this.open.input_segment)) {
+    if (offset !== NONE && offset + length > this.open.input_segment) {
       throw new FrameError(
-        `batch \`${seq}\` lies at \`${offset}\` with \`${length}\` bytes: not in the segment, or not aligned`,
+        `batch \`${seq}\` of \`${length}\` bytes at \`${offset}\` lies outside the segment`,
       );
     }
     return { seq, offset, length, rows, payload: offset === NONE ? this.reader.payload : null };

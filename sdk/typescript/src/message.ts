@@ -3,8 +3,10 @@
  * as plain structs.
  *
  * Each message is a table of its fields; one reader and one writer serve all. Fields may come in any order, unknown ones
- * are skipped, absent ones have their default. Refuses bytes that end inside a field, with a `MessageError`.
+ * are skipped, absent ones have their default. Refuses, with a `MessageError`, bytes that are no message, messages that
+ * this version does not know, and enumerations beyond their words.
  */
+import { isUtf8 } from "node:buffer";
 import type { Schema, Type } from "./schema.js";
 
 /** Bytes that are no message. */
@@ -13,10 +15,16 @@ export class MessageError extends Error {
 }
 
 type Scalar = "uint" | "bool" | "string" | "fixed64" | "uints";
-type Shape = { readonly [name: string]: readonly [number: number, kind: Scalar | Shape | readonly [Shape]] };
+/** An enumeration with so many words behind its 0, which is none. */
+interface Words {
+  readonly words: number;
+}
+type Shape = {
+  readonly [name: string]: readonly [number: number, kind: Scalar | Words | Shape | readonly [Shape]];
+};
 type Fields = Record<string, unknown>;
 
-const FIELD: Shape = { name: [1, "string"], type: [2, "uint"], nullable: [3, "bool"] };
+const FIELD: Shape = { name: [1, "string"], type: [2, { words: 6 }], nullable: [3, "bool"] };
 const SCHEMA: Shape = { fields: [1, [FIELD]] };
 const POLICY: Shape = { rows: [1, "uint"], linger_us: [2, "uint"] };
 
@@ -54,8 +62,8 @@ const FROM_STAGE = {
     {
       protocol: [1, "uint"],
       sdk: [2, "string"],
-      role: [3, "uint"],
-      concurrency: [4, "uint"],
+      role: [3, { words: 3 }],
+      concurrency: [4, { words: 2 }],
       output: [5, SCHEMA],
     },
   ],
@@ -64,12 +72,15 @@ const FROM_STAGE = {
   failed: [
     6,
     {
-      kind: [1, "uint"],
+      kind: [1, { words: 5 }],
       code: [2, "string"],
       message: [3, "string"],
       detail: [4, "string"],
       input: [5, "fixed64"],
       rows: [6, "uints"],
+      text_offset: [7, "uint"],
+      text_length: [8, "uint"],
+      event: [9, "string"],
     },
   ],
   activity: [
@@ -131,6 +142,11 @@ export interface Failed {
   /** The batch of the events; 0 where the stage has failed as a whole. */
   readonly input: number;
   readonly rows: readonly number[];
+  /** Where the event is a line of the text of the only row: where in it the line begins, and its bytes. */
+  readonly text_offset?: number;
+  readonly text_length?: number;
+  /** Where the event is not its whole row: the event as a JSON object. */
+  readonly event?: string;
 }
 
 export interface Activity {
@@ -172,14 +188,14 @@ export type FromStage =
   | { readonly done: { readonly artifact: string; readonly rows: number } }
   | { readonly committed: object };
 
-/** Reads a message of the runtime; null for one that this version does not know. */
-export function readToStage(bytes: Uint8Array): ToStage | null {
-  return readOne(bytes, TO_STAGE) as ToStage | null;
+/** Reads a message of the runtime. */
+export function readToStage(bytes: Uint8Array): ToStage {
+  return readOne(bytes, TO_STAGE) as ToStage;
 }
 
-/** Reads a message of a stage; null for one that this version does not know. */
-export function readFromStage(bytes: Uint8Array): FromStage | null {
-  return readOne(bytes, FROM_STAGE) as FromStage | null;
+/** Reads a message of a stage. */
+export function readFromStage(bytes: Uint8Array): FromStage {
+  return readOne(bytes, FROM_STAGE) as FromStage;
 }
 
 export function writeToStage(message: ToStage): Uint8Array {
@@ -190,30 +206,30 @@ export function writeFromStage(message: FromStage): Uint8Array {
   return writeFields(message as unknown as Fields, FROM_STAGE);
 }
 
-function readOne(bytes: Uint8Array, shape: Shape): Fields | null {
-  const known = Object.entries(readFields(bytes, shape, false));
-  const last = known[known.length - 1];
-  return last === undefined ? null : { [last[0]]: last[1] };
+function readOne(bytes: Uint8Array, shape: Shape): Fields {
+  const fields = readFields(bytes, shape, {});
+  const last = Object.keys(fields).at(-1);
+  if (last === undefined)
+    throw new MessageError("a message of no kind that this version of the protocol has");
+  return { [last]: fields[last] };
 }
 
-function readFields(bytes: Uint8Array, shape: Shape, defaults: boolean): Fields {
+/** Reads fields over those that were read before: parts of one message that come apart are one. */
+function readFields(bytes: Uint8Array, shape: Shape, fields: Fields): Fields {
   const cursor = new Cursor(bytes);
-  const fields: Fields = {};
-  if (defaults) {
-    for (const [name, [, kind]] of Object.entries(shape)) {
-      const value = absent(kind);
-      if (value !== undefined) fields[name] = value;
-    }
-  }
   while (cursor.at < bytes.length) {
     const tag = cursor.varint();
     const wire = tag % 8;
     const entry = Object.entries(shape).find(([, [number]]) => number === Math.floor(tag / 8));
-    if (entry === undefined) cursor.skip(wire);
-    else {
-      const [name, [, kind]] = entry;
-      fields[name] = readValue(cursor, wire, kind, fields[name]);
+    if (entry === undefined) {
+      cursor.skip(wire);
+      continue;
     }
+    const [name, [, kind]] = entry;
+    const value = readValue(cursor, wire, kind, fields[name]);
+    // The one that came last stands last, which is how the kind of a message is known.
+    delete fields[name];
+    fields[name] = value;
   }
   return fields;
 }
@@ -222,24 +238,51 @@ function readValue(cursor: Cursor, wire: number, kind: Shape[string][1], before:
   if (kind === "uint") return cursor.expect(wire, 0).varint();
   if (kind === "bool") return cursor.expect(wire, 0).varint() !== 0;
   if (kind === "fixed64") return cursor.expect(wire, 1).fixed64();
-  if (kind === "uints") {
-    const list = (before as number[] | undefined) ?? [];
-    if (wire === 0) list.push(cursor.varint());
-    else {
-      const packed = new Cursor(cursor.expect(wire, 2).bytes());
-      while (packed.at < packed.length) list.push(packed.varint());
-    }
-    return list;
+  if (kind === "uints") return [...((before as number[] | undefined) ?? []), ...readList(cursor, wire)];
+  if (isWords(kind)) {
+    const word = cursor.expect(wire, 0).varint();
+    if (word > 0 && word <= kind.words) return word;
+    throw new MessageError(`\`${word}\` is none of the \`${kind.words}\` words of an enumeration`);
   }
   const bytes = cursor.expect(wire, 2).bytes();
-  if (kind === "string") return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
+  if (kind === "string") return readString(bytes);
   if (Array.isArray(kind))
-    return [...((before as unknown[]) ?? []), readFields(bytes, kind[0] as Shape, true)];
-  return readFields(bytes, kind as Shape, true);
+    return [...((before as unknown[]) ?? []), readNested(bytes, kind[0] as Shape, undefined)];
+  return readNested(bytes, kind as Shape, before as Fields | undefined);
+}
+
+function readNested(bytes: Uint8Array, shape: Shape, before: Fields | undefined): Fields {
+  return readFields(bytes, shape, before ?? defaults(shape));
+}
+
+function readList(cursor: Cursor, wire: number): number[] {
+  if (wire === 0) return [cursor.varint()];
+  const packed = new Cursor(cursor.expect(wire, 2).bytes());
+  const list: number[] = [];
+  while (packed.at < packed.length) list.push(packed.varint());
+  return list;
+}
+
+function readString(bytes: Uint8Array): string {
+  if (!isUtf8(bytes)) throw new MessageError("a message has a string that is not UTF-8");
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
+}
+
+function isWords(kind: Shape[string][1]): kind is Words {
+  return typeof kind === "object" && "words" in kind && typeof kind.words === "number";
+}
+
+function defaults(shape: Shape): Fields {
+  const fields: Fields = {};
+  for (const [name, [, kind]] of Object.entries(shape)) {
+    const value = absent(kind);
+    if (value !== undefined) fields[name] = value;
+  }
+  return fields;
 }
 
 function absent(kind: Shape[string][1]): unknown {
-  if (kind === "uint" || kind === "fixed64") return 0;
+  if (kind === "uint" || kind === "fixed64" || isWords(kind)) return 0;
   if (kind === "bool") return false;
   if (kind === "string") return "";
   return kind === "uints" || Array.isArray(kind) ? [] : undefined;
@@ -304,7 +347,7 @@ function writeFields(fields: Fields, shape: Shape): Buffer {
   for (const [name, [number, kind]] of Object.entries(shape)) {
     const value = fields[name];
     if (value === undefined) continue;
-    if (kind === "uint" || kind === "bool") {
+    if (kind === "uint" || kind === "bool" || isWords(kind)) {
       if (Number(value) !== 0) parts.push(varint(number * 8), varint(Number(value)));
     } else if (kind === "fixed64") {
       if (value !== 0) parts.push(varint(number * 8 + 1), fixed64(value as number));

@@ -78,7 +78,7 @@ export class SourceLoop {
     blocks.lines = this.policy.rows;
     progress.bytesTotal = blocks.bytesTotal;
     for (;;) {
-      yield* this.heed();
+      yield* this.room();
       if (this.stopped) return;
       ledger.enter(Doing.Process);
       const block = blocks.next();
@@ -91,20 +91,19 @@ export class SourceLoop {
 
   private *synchronous(iterator: Iterator<Event>): Routine<void> {
     yield* this.evented();
-    for (;;) {
+    yield* this.room();
+    while (!this.stopped) {
       const step = iterator.next();
       if (step.done) return;
       yield* this.took(step.value);
-      if (this.stopped) {
-        iterator.return?.();
-        return;
-      }
     }
+    iterator.return?.();
   }
 
   private *asynchronous(iterator: AsyncIterator<Event>): Routine<void> {
     yield* this.evented();
-    for (;;) {
+    while (!this.stopped) {
+      if (this.events.length === 0) yield* this.room();
       const pull = new Pull(iterator.next(), this.link);
       while (!pull.done) {
         yield pull.wait(this.events.length > 0 ? this.lingerMillis : Infinity);
@@ -121,11 +120,8 @@ export class SourceLoop {
       const step = pull.result();
       if (step.done) return;
       yield* this.took(step.value);
-      if (this.stopped) {
-        yield* settled(iterator.return?.());
-        return;
-      }
     }
+    yield* settled(iterator.return?.());
   }
 
   /** From here on the event loop runs and the socket can be read without waiting. */
@@ -175,9 +171,18 @@ export class SourceLoop {
   }
 
   private *sentOne(): Routine<void> {
-    yield* this.heed();
     yield* this.link.settle();
+    yield* this.room();
     this.link.ledger.enter(Doing.Process);
+  }
+
+  /** Waits until a batch can leave before anything for it is taken, so that a state can be asked for meanwhile. */
+  private *room(): Routine<void> {
+    yield* this.heed();
+    while (!this.link.hasRoom && !this.stopped) {
+      yield* this.link.wait(Doing.Backpressured);
+      yield* this.heed();
+    }
   }
 
   /** Sends the events that there are. */

@@ -8,13 +8,13 @@
  *   └───┴──────────────┴───────────────────────────────────────────────┘
  * ```
  *
- * `readTable` finds the columns of a payload in aligned memory and checks that every buffer lies inside it and fits the
- * schema; `TableWriter` puts columns one behind the other into memory that grows. Neither looks at single values.
- * Refuses, with a `TableError`, what the protocol forbids. Neighbours: `column` shows columns, `events` and `builder`
- * turn them into events and back.
+ * `readTable` finds the columns of a payload in aligned memory; `TableWriter` puts columns one behind the other into
+ * memory that grows. Refuses, with a `TableError`, what the protocol forbids. Neighbours: `table-values` checks what
+ * depends on values, `column` shows columns, `events` and `builder` turn them into events and back.
  */
-import { type Schema, Type, typeName } from "./schema.js";
-import { Memory, type Pool } from "./segment.js";
+import { type Field, type Schema, Type } from "./schema.js";
+import type { Memory, Pool } from "./segment.js";
+import { findBadValue } from "./table-values.js";
 
 /** A payload that is no table of the schema. */
 export class TableError extends Error {
@@ -43,80 +43,78 @@ export interface Layout {
   readonly textLength: number;
 }
 
-/** Finds the columns of the table in the first `length` bytes of the memory. */
+/** Finds the columns of the table in the first `length` bytes of the memory, and checks all that the protocol asks. */
 export function readTable(memory: Memory, length: number, schema: Schema, rows: number): Layout[] {
   const words = memory.uint32;
-  const count = schema.fields.length;
-  const head = HEADER_BYTES + STRUCT_BYTES * count;
+  const { fields } = schema;
+  const head = HEADER_BYTES + STRUCT_BYTES * fields.length;
   if (length < head || words[0] !== MAGIC)
     throw new TableError(`a payload of \`${length}\` bytes is no table`);
-  if (words[1] !== rows || words[2] !== count) {
+  if (words[1] !== rows || words[2] !== fields.length || words[3] !== 0) {
     throw new TableError(
-      `a table has \`${words[1]}\` rows and \`${words[2]}\` columns instead of \`${rows}\` and \`${count}\``,
+      `a table has \`${words[1]}\` rows and \`${words[2]}\` columns instead of \`${rows}\` and \`${fields.length}\``,
     );
   }
-  const layouts: Layout[] = [];
-  for (let index = 0; index < count; index++) {
+  return fields.map((field, index) => {
     const at = (HEADER_BYTES + STRUCT_BYTES * index) / 4;
-    const word = words[at] as number;
-    const layout: Layout = {
-      type: (word & 255) as Type,
-      dictionary: ((word >>> 8) & 255) === 1,
-      nulls: words[at + 1] as number,
-      words: words[at + 2] as number,
-      validity: words[at + 4] as number,
-      validityLength: words[at + 5] as number,
-      values: words[at + 6] as number,
-      valuesLength: words[at + 7] as number,
-      offsets: words[at + 8] as number,
-      offsetsLength: words[at + 9] as number,
-      text: words[at + 10] as number,
-      textLength: words[at + 11] as number,
-    };
-    const fault = findFault(layout, memory, length, schema, index, rows);
-    if (fault !== null) {
-      throw new TableError(`column \`${schema.fields[index]?.name}\` of a table ${fault}`);
-    }
-    layouts.push(layout);
-  }
-  return layouts;
+    const layout = readLayout(words, at);
+    const word = (words[at] as number) >>> 0;
+    const reserved = word >>> 9 !== 0 || words[at + 3] !== 0;
+    const fault = reserved
+      ? "has bits set that mean nothing"
+      : (findFault(layout, field, head, length, rows) ?? findBadValue(layout, memory, rows));
+    if (fault === null) return layout;
+    throw new TableError(`column \`${field.name}\` of a table ${fault}`);
+  });
 }
 
-function findFault(
-  layout: Layout,
-  memory: Memory,
-  length: number,
-  schema: Schema,
-  index: number,
-  rows: number,
-): string | null {
-  const field = schema.fields[index];
-  if (layout.type !== field?.type) return `has the type ${layout.type} instead of ${field?.type}`;
+function readLayout(words: Uint32Array, at: number): Layout {
+  const word = words[at] as number;
+  return {
+    type: (word & 255) as Type,
+    dictionary: ((word >>> 8) & 255) === 1,
+    nulls: words[at + 1] as number,
+    words: words[at + 2] as number,
+    validity: words[at + 4] as number,
+    validityLength: words[at + 5] as number,
+    values: words[at + 6] as number,
+    valuesLength: words[at + 7] as number,
+    offsets: words[at + 8] as number,
+    offsetsLength: words[at + 9] as number,
+    text: words[at + 10] as number,
+    textLength: words[at + 11] as number,
+  };
+}
+
+/** What is wrong with a column's struct: its type, or where its buffers lie and how long they are. */
+function findFault(layout: Layout, field: Field, head: number, length: number, rows: number): string | null {
+  if (layout.type !== field.type) return `has the type \`${layout.type}\` instead of \`${field.type}\``;
   if (layout.dictionary && layout.type !== Type.String)
     return "has a dictionary, which only strings may have";
-  if (layout.words > (layout.dictionary ? DICTIONARY_MAX : 0)) return `has ${layout.words} dictionary values`;
-  const inside = (at: number, bytes: number): boolean =>
-    at + bytes <= length && (at % 8 === 0 || bytes === 0);
+  if (layout.words > (layout.dictionary ? DICTIONARY_MAX : 0))
+    return `has \`${layout.words}\` dictionary values`;
+  const outside = (at: number, bytes: number): boolean =>
+    at + bytes > length || (bytes > 0 && (at % 8 !== 0 || at < head));
   if (
-    !inside(layout.validity, layout.validityLength) ||
-    !inside(layout.values, layout.valuesLength) ||
-    !inside(layout.offsets, layout.offsetsLength) ||
-    !inside(layout.text, layout.textLength)
+    outside(layout.validity, layout.validityLength) ||
+    outside(layout.values, layout.valuesLength) ||
+    outside(layout.offsets, layout.offsetsLength) ||
+    outside(layout.text, layout.textLength)
   ) {
     return "lies outside the payload, or at no multiple of 8";
   }
-  const validityLength = layout.nulls === 0 ? 0 : Math.ceil(rows / 8);
-  if (layout.nulls > (field.nullable ? rows : 0) || layout.validityLength !== validityLength) {
+  const bitmap = layout.nulls === 0 ? 0 : Math.ceil(rows / 8);
+  if (layout.nulls > (field.nullable ? rows : 0) || layout.validityLength !== bitmap) {
     return `has \`${layout.nulls}\` nulls and a bitmap of \`${layout.validityLength}\` bytes`;
   }
-  if (layout.valuesLength !== valuesLength(layout.type, layout.dictionary, rows)) {
-    return `has \`${layout.valuesLength}\` bytes of values for \`${rows}\` rows`;
-  }
-  if (layout.type !== Type.String && layout.type !== Type.Binary) return null;
-  const values = layout.dictionary ? layout.words : rows;
-  const last = memory.int32[layout.offsets / 4 + values];
-  if (layout.offsetsLength !== 4 * (values + 1) || last !== layout.textLength) {
-    return `has \`${layout.offsetsLength}\` bytes of offsets and \`${layout.textLength}\` bytes of ${typeName(layout.type)}s`;
+  const texts = layout.type === Type.String || layout.type === Type.Binary;
+  const offsets = texts ? 4 * ((layout.dictionary ? layout.words : rows) + 1) : 0;
+  if (
+    layout.valuesLength !== valuesLength(layout.type, layout.dictionary, rows) ||
+    layout.offsetsLength !== offsets ||
+    (!texts && layout.textLength !== 0)
+  ) {
+    return `has \`${layout.valuesLength}\` bytes of values and \`${layout.offsetsLength}\` of offsets for \`${rows}\` rows`;
   }
   return null;
 }
@@ -126,11 +124,6 @@ export function valuesLength(type: Type, dictionary: boolean, rows: number): num
   if (type === Type.Bool) return Math.ceil(rows / 8);
   if (type === Type.String || type === Type.Binary) return dictionary ? rows : 0;
   return 8 * rows;
-}
-
-/** Whether bit `index` of the bitmap that begins at byte `at` is set. */
-export function bit(bytes: Uint8Array, at: number, index: number): boolean {
-  return (((bytes[at + (index >> 3)] as number) >> (index & 7)) & 1) === 1;
 }
 
 /** Puts a table together: `begin`, the buffers of each column, `column`, `finish`. */
