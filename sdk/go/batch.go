@@ -3,6 +3,7 @@ package modrun
 import (
 	"fmt"
 	"slices"
+	"unsafe"
 
 	"modularruntime/modrun/internal/wire"
 )
@@ -18,6 +19,25 @@ type Batch struct {
 	texts   []text
 	payload []byte
 	seq     uint64
+	found   found
+}
+
+// found remembers where columns are, by the place of their names in memory: a handler asks with the same literals for
+// each event.
+type found [16]struct {
+	name string // keeps the memory from being used for another name
+	at   int
+}
+
+func (f *found) index(name string, b *Batch) int {
+	address := uintptr(unsafe.Pointer(unsafe.StringData(name)))
+	slot := &f[(address^address>>4^uintptr(len(name)))%uintptr(len(f))]
+	if len(name) > 0 && len(slot.name) == len(name) && unsafe.StringData(slot.name) == unsafe.StringData(name) && slot.at < len(b.schema) {
+		return slot.at
+	}
+	at := b.index(name)
+	slot.name, slot.at = name, at
+	return at
 }
 
 // text is what a string column has been turned into for those who may keep it.
@@ -83,43 +103,47 @@ func noColumn(name string, schema Schema) error {
 		schema.Names())
 }
 
-// column returns a column that must be there and of one of two types.
-func (b *Batch) column(name string, is, or Type) *wire.Column {
+func wrongType(name string, have, asked Type) error {
+	return fmt.Errorf("column `%s` is %s, not %s", name, have, asked)
+}
+
+// column returns a column that must be there and of the type.
+func (b *Batch) column(name string, is Type) *wire.Column {
 	at := b.index(name)
-	if have := b.schema[at].Type; have != is && have != or {
-		panic(fmt.Errorf("column `%s` is %s, not %s", name, have, is))
+	if have := b.schema[at].Type; have != is {
+		panic(wrongType(name, have, is))
 	}
 	return &b.table.Columns[at]
 }
 
 // Int64 returns the values of an int64 column; where a row is null, any.
-func (b *Batch) Int64(name string) []int64 { return b.column(name, wire.Int64, wire.Int64).Int64s() }
+func (b *Batch) Int64(name string) []int64 { return b.column(name, wire.Int64).Int64s() }
 
 // Float64 returns the values of a float64 column; where a row is null, any.
 func (b *Batch) Float64(name string) []float64 {
-	return b.column(name, wire.Float64, wire.Float64).Float64s()
+	return b.column(name, wire.Float64).Float64s()
 }
 
 // Timestamp returns the microseconds since 1970 in UTC of a timestamp column; where a row is null, any.
 func (b *Batch) Timestamp(name string) []int64 {
-	return b.column(name, wire.Timestamp, wire.Timestamp).Int64s()
+	return b.column(name, wire.Timestamp).Int64s()
 }
 
 // Bool returns the values of a bool column; where a row is null, any.
-func (b *Batch) Bool(name string) Bitmap { return b.column(name, wire.Bool, wire.Bool).Bits() }
+func (b *Batch) Bool(name string) Bitmap { return b.column(name, wire.Bool).Bits() }
 
 // Valid tells which rows of a column have a value.
 func (b *Batch) Valid(name string) Validity { return b.table.Columns[b.index(name)].Valid }
 
 // String returns the values of a string column.
 func (b *Batch) String(name string) Strings {
-	column := b.column(name, wire.String, wire.String)
+	column := b.column(name, wire.String)
 	return Strings{column, &b.texts[b.index(name)], b.table.Rows}
 }
 
 // Binary returns the values of a binary column.
 func (b *Batch) Binary(name string) Binaries {
-	return Binaries{b.column(name, wire.Binary, wire.Binary)}
+	return Binaries{b.column(name, wire.Binary)}
 }
 
 // Strings is a string column of a batch, plain or as codes of a dictionary.

@@ -22,17 +22,24 @@ type Event struct {
 }
 
 // record is an event that a handler made.
-type record struct{ cells []cell }
+type record struct {
+	cells []cell
+	room  [3]cell // for the first of them, so that most events are one piece of memory
+}
 
 type cell struct {
 	name string
-	kind Type // 0: null
-	word uint64
 	text string
+	word uint64
+	kind Type // 0: null
 }
 
 // NewEvent returns an event without columns. A column of the output that is not set is null.
-func NewEvent() Event { return Event{own: &record{cells: make([]cell, 0, 4)}} }
+func NewEvent() Event {
+	own := &record{}
+	own.cells = own.room[:0]
+	return Event{own: own}
+}
 
 // Set sets a column to a value: nil, bool, int, int64, float64, string, []byte or time.Time. It changes an event of the
 // handler's own and returns it; of a row of the input it returns a copy that is changed.
@@ -120,27 +127,56 @@ func (e Event) cell(at int) cell {
 	return c
 }
 
-// get returns the value of a column that must be there, and of the type unless it is null.
-func (e Event) get(name string, is Type) cell {
-	var c cell
-	if e.own == nil {
-		c = e.cell(e.index(name))
-	} else if at := e.own.index(name); at >= 0 {
-		c = e.own.cells[at]
-	} else {
+// column returns a column of the input's row, which must be there and of the type; nil if it is null.
+func (e Event) column(name string, is Type) (column *wire.Column, at int) {
+	at = e.index(name)
+	if have := e.batch.schema[at].Type; have != is {
+		panic(wrongType(name, have, is))
+	}
+	column = &e.batch.table.Columns[at]
+	if column.IsNull(e.row) {
+		return nil, at
+	}
+	return column, at
+}
+
+// set returns the value of a column of the handler's own event, which must have been set and be of the type; nil if it is
+// null.
+func (e Event) set(name string, is Type) *cell {
+	at := e.own.index(name)
+	if at < 0 {
 		panic(fmt.Errorf("no column `%s` was set", name))
 	}
-	if c.kind != is && c.kind != 0 {
-		panic(fmt.Errorf("column `%s` is %s, not %s", name, c.kind, is))
+	c := &e.own.cells[at]
+	if c.kind == 0 {
+		return nil
+	}
+	if c.kind != is {
+		panic(wrongType(name, c.kind, is))
 	}
 	return c
+}
+
+// word returns the value of a column of numbers, or whatever else is one word; 0 if it is null.
+func (e Event) word(name string, is Type) uint64 {
+	if e.own != nil {
+		if c := e.set(name, is); c != nil {
+			return c.word
+		}
+		return 0
+	}
+	column, _ := e.column(name, is)
+	if column == nil {
+		return 0
+	}
+	return uint64(column.Int64s()[e.row])
 }
 
 func (e Event) index(name string) int {
 	if e.batch == nil {
 		panic(errors.New("an event of no batch has no columns: make one with `NewEvent`"))
 	}
-	return e.batch.index(name)
+	return e.batch.found.index(name, e.batch)
 }
 
 // IsNull tells whether a column has no value.
@@ -153,35 +189,56 @@ func (e Event) IsNull(name string) bool {
 }
 
 // String returns the value of a string column.
-func (e Event) String(name string) string { return e.get(name, wire.String).text }
-
-// Int returns the value of an int64 column.
-func (e Event) Int(name string) int64 { return int64(e.get(name, wire.Int64).word) }
-
-// Float returns the value of a float64 column.
-func (e Event) Float(name string) float64 {
-	return math.Float64frombits(e.get(name, wire.Float64).word)
+func (e Event) String(name string) string {
+	if e.own != nil {
+		if c := e.set(name, wire.String); c != nil {
+			return c.text
+		}
+		return ""
+	}
+	column, at := e.column(name, wire.String)
+	if column == nil {
+		return ""
+	}
+	return e.batch.texts[at].at(column, e.row, e.batch.table.Rows)
 }
 
+// Int returns the value of an int64 column.
+func (e Event) Int(name string) int64 { return int64(e.word(name, wire.Int64)) }
+
+// Float returns the value of a float64 column.
+func (e Event) Float(name string) float64 { return math.Float64frombits(e.word(name, wire.Float64)) }
+
 // Bool returns the value of a bool column.
-func (e Event) Bool(name string) bool { return e.get(name, wire.Bool).word != 0 }
+func (e Event) Bool(name string) bool {
+	if e.own != nil {
+		return e.word(name, wire.Bool) != 0
+	}
+	column, _ := e.column(name, wire.Bool)
+	return column != nil && wire.Bit(column.Bits(), e.row)
+}
 
 // Bytes returns a copy of the value of a binary column, nil if it is null.
 func (e Event) Bytes(name string) []byte {
-	c := e.get(name, wire.Binary)
-	if c.kind == 0 {
+	if e.own != nil {
+		if c := e.set(name, wire.Binary); c != nil {
+			return []byte(c.text)
+		}
 		return nil
 	}
-	return []byte(c.text)
+	column, _ := e.column(name, wire.Binary)
+	if column == nil {
+		return nil
+	}
+	return append([]byte{}, column.Entry(e.row)...)
 }
 
 // Time returns the value of a timestamp column, in UTC.
 func (e Event) Time(name string) time.Time {
-	c := e.get(name, wire.Timestamp)
-	if c.kind == 0 {
+	if e.IsNull(name) {
 		return time.Time{}
 	}
-	return time.UnixMicro(int64(c.word)).UTC()
+	return time.UnixMicro(int64(e.word(name, wire.Timestamp))).UTC()
 }
 
 // Schema returns the columns of a row of the input, and nothing for an event of the handler's own.
@@ -214,7 +271,9 @@ func (c *cell) append(to *wire.Builder) {
 		to.AppendNull()
 	case wire.Bool:
 		to.AppendBool(c.word != 0)
-	case wire.String, wire.Binary:
+	case wire.String:
+		to.AppendString(c.text)
+	case wire.Binary:
 		to.AppendText(c.text)
 	default:
 		to.AppendWord(c.word)

@@ -12,6 +12,9 @@ import (
 // Drop, returned by the function of Transform, drops the event on purpose: it is counted as filtered.
 var Drop = errors.New("dropped on purpose")
 
+// isDrop tells whether an error is Drop; most often it is Drop itself.
+func isDrop(err error) bool { return err == Drop || errors.Is(err, Drop) }
+
 // Fatal makes an error one of the stage: the run ends with it, whichever handler returned it.
 func Fatal(err error) error { return &fatalError{err} }
 
@@ -124,6 +127,14 @@ func (f *failures) add(row int, err error) {
 		f.list = append(f.list, failed)
 	}
 	f.list[at].Rows = append(f.list[at].Rows, uint32(row))
+}
+
+// addText adds a line of the text of a row; each is a message of its own.
+func (f *failures) addText(row int, offset, length uint64, err error) {
+	f.rows++
+	failed := describe(err)
+	failed.Rows, failed.TextOffset, failed.TextLength = []uint32{uint32(row)}, offset, length
+	f.list = append(f.list, failed)
 }
 
 func (f *failures) reset() {

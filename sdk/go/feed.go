@@ -98,7 +98,7 @@ func (h *feed[Out]) tabulate() error {
 	h.s.ledger.enter(encoding)
 	w := &h.rows
 	var failed error
-	w.writer.check(w.outs, func(_ int, err error) { failed = err })
+	w.writer.check(w.outs, h.table, func(_ int, err error) { failed = err })
 	if failed == nil {
 		w.writer.append(w.outs, h.table)
 		w.clear()

@@ -73,7 +73,7 @@ func (e *emittedEvents[Out]) clear() { e.outs, e.origins = e.outs[:0], e.origins
 func (e *emittedEvents[Out]) settle(s *session, t *Table, input uint64) error {
 	var bad []bool
 	var err error
-	e.writer.check(e.outs, func(at int, cause error) {
+	e.writer.check(e.outs, t, func(at int, cause error) {
 		if len(e.origins) == 0 {
 			err = cause
 			return
@@ -175,7 +175,7 @@ func (h *transformEvents[In, Out]) run(s *session, ins []In, from, at int) (next
 		if err == nil {
 			h.rows.outs = append(h.rows.outs, out)
 			h.rows.origins = append(h.rows.origins, uint32(from+at))
-		} else if errors.Is(err, Drop) {
+		} else if isDrop(err) {
 			h.dropped++
 		} else if err = s.failed(from+at, err); err != nil {
 			return at, err
@@ -243,7 +243,7 @@ func (h *expandEvents[In, Out]) run(s *session, ins []In, from, at int) (next in
 			continue
 		}
 		h.rows.outs = h.rows.outs[:mark]
-		if err == nil || errors.Is(err, Drop) {
+		if err == nil || isDrop(err) {
 			h.dropped++
 		} else if err = s.failed(from+at, err); err != nil {
 			return at, err
@@ -294,9 +294,9 @@ func (h *batchTransform) process(s *session, in *Batch) (filtered int, err error
 	}
 	switch emitted := s.out.emitted; {
 	case len(emitted) == 0:
-		return in.Rows(), nil
+		return in.Rows() - s.failures.rows, nil
 	case len(emitted) == 1 && emitted[0].selection != nil:
-		return in.Rows() - emitted[0].selection.Count(), nil
+		return in.Rows() - emitted[0].selection.Count() - s.failures.rows, nil
 	}
 	return 0, nil
 }

@@ -15,6 +15,7 @@ type Output struct {
 
 	selections []*Selection
 	selecting  int
+	failures   *failures
 	counted    bool
 	events     int
 	filtered   int
@@ -27,8 +28,8 @@ type emission struct {
 	batch     *Batch
 }
 
-func newOutput(schema, input Schema) *Output {
-	o := &Output{schema: schema, writer: newEventWriter(schema, input)}
+func newOutput(schema, input Schema, failed *failures) *Output {
+	o := &Output{schema: schema, failures: failed, writer: newEventWriter(schema, input)}
 	o.columns = o.writer.columns
 	return o
 }
@@ -83,6 +84,15 @@ func (o *Output) Batch(b *Batch) {
 		panic(err)
 	}
 	o.emitted = append(o.emitted, emission{batch: b})
+}
+
+// Fail says that an event of the input batch failed: its row must not be emitted, and its error costs nothing else.
+func (o *Output) Fail(row int, err error) { o.failures.add(row, err) }
+
+// FailText says that one line failed of a row that holds a block of text: where in the row's text it begins, and how many
+// bytes it has without the newline.
+func (o *Output) FailText(row, offset, length int, err error) {
+	o.failures.addText(row, uint64(offset), uint64(length), err)
 }
 
 // Count says how many events the batch held and how many of them the handler dropped on purpose. Without it, events are

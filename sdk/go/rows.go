@@ -77,8 +77,8 @@ func newRowWriter[T any](b *binding) (*rowWriter[T], error) {
 	return &rowWriter[T]{schema: b.output, members: members}, nil
 }
 
-// check calls fail for each row that cannot be appended.
-func (w *rowWriter[T]) check(rows []T, fail func(at int, err error)) {
+// check calls fail for each row that cannot be appended to a table.
+func (w *rowWriter[T]) check(rows []T, to *Table, fail func(at int, err error)) {
 	if events, ok := any(rows).([]Event); ok {
 		for at := range events {
 			if err := w.events.check(&events[at]); err != nil {
@@ -93,7 +93,7 @@ func (w *rowWriter[T]) check(rows []T, fail func(at int, err error)) {
 			continue
 		}
 		for at := range rows {
-			if err := member.check(unsafe.Pointer(&rows[at])); err != nil {
+			if err := member.check(unsafe.Pointer(&rows[at]), &to.builders[m]); err != nil {
 				fail(at, err)
 			}
 		}
@@ -101,7 +101,7 @@ func (w *rowWriter[T]) check(rows []T, fail func(at int, err error)) {
 }
 
 // check tells whether the field of a struct can be appended.
-func (m *member) check(row unsafe.Pointer) error {
+func (m *member) check(row unsafe.Pointer, to *wire.Builder) error {
 	field := m.address(row)
 	if m.pointer {
 		if field = *(*unsafe.Pointer)(field); field == nil {
@@ -112,7 +112,7 @@ func (m *member) check(row unsafe.Pointer) error {
 		}
 	}
 	if m.column.Type == wire.String {
-		if text := *(*string)(field); !utf8.ValidString(text) {
+		if text := *(*string)(field); !to.Knows(text) && !utf8.ValidString(text) {
 			return notUTF8(m.column.Name, text)
 		}
 	}
@@ -166,7 +166,7 @@ func (m *member) append(to *wire.Builder, row unsafe.Pointer, count int, size ui
 		case wire.Timestamp:
 			to.AppendWord(uint64((*(*time.Time)(field)).UnixMicro()))
 		case wire.String:
-			to.AppendText(*(*string)(field))
+			to.AppendString(*(*string)(field))
 		default:
 			if bytes := *(*[]byte)(field); bytes != nil || !m.column.Nullable {
 				to.AppendText(wire.Lent(bytes))

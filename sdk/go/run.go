@@ -195,7 +195,7 @@ func (s *session) ready(stage Stage, state []byte) (h handler, err error) {
 		return nil, &invalid{err}
 	}
 	s.input, s.output = b.input, b.output
-	s.out = newOutput(s.output, s.input)
+	s.out = newOutput(s.output, s.input, &s.failures)
 	ready := wire.Ready{SDK: sdk, Role: stage.role, Concurrency: stage.concurrency, Output: b.output,
 		HasOutput: b.declared && stage.role != wire.Sink}
 	s.writer.Frame(ready.Encode(), nil)

@@ -216,10 +216,10 @@ type StringColumn struct{ nullable }
 
 // Append appends a value. It panics if that is not UTF-8.
 func (c StringColumn) Append(value string) {
-	if !utf8.ValidString(value) {
+	if !c.builder.Knows(value) && !utf8.ValidString(value) {
 		panic(notUTF8(c.builder.Field.Name, value))
 	}
-	c.builder.AppendText(value)
+	c.builder.AppendString(value)
 }
 
 func notUTF8(column, value string) error {

@@ -19,13 +19,17 @@ type Builder struct {
 	starts []int32
 	text   []byte
 	coded  bool
+	coder  *coder // made with the first string
 }
 
 // Reset empties the column and keeps its room.
 func (b *Builder) Reset() {
-	b.rows, b.nulls, b.coded = 0, 0, false
-	b.valid, b.words, b.bits, b.codes, b.text = b.valid[:0], b.words[:0], b.bits[:0], b.codes[:0], b.text[:0]
-	b.starts = append(b.starts[:0], 0)
+	b.resetCodes()
+	b.rows, b.nulls = 0, 0
+	b.valid, b.words, b.bits, b.codes = b.valid[:0], b.words[:0], b.bits[:0], b.codes[:0]
+	if !b.coded {
+		b.text, b.starts = b.text[:0], append(b.starts[:0], 0)
+	}
 }
 
 // Rows returns how many rows the column has.
@@ -133,6 +137,19 @@ func (b *Builder) Plain() {
 	b.codes = b.codes[:0]
 }
 
+// AppendCoded adds a value of a dictionary, which must be the same for all rows.
+func (b *Builder) AppendCoded(dictionary []string, code uint8) {
+	if !b.coded {
+		b.coded = true
+		for _, value := range dictionary {
+			b.text = append(b.text, value...)
+			b.starts = append(b.starts, b.textEnd())
+		}
+	}
+	b.codes = append(b.codes, code)
+	b.valids(1)
+}
+
 // AppendRow adds the value of a row of a column of the same type.
 func (b *Builder) AppendRow(column *Column, row int) {
 	if column.IsNull(row) {
@@ -173,12 +190,15 @@ func (b *Builder) AppendColumn(column *Column, rows int) {
 
 // adopt makes the column's dictionary that of the builder, if it has none yet; true if both are the same.
 func (b *Builder) adopt(column *Column) bool {
-	if b.coded {
+	if b.coded && b.rows > b.nulls {
 		return len(b.starts) == len(column.starts) && string(b.text) == string(column.text) &&
 			string(memory(b.starts)) == string(memory(column.starts))
 	}
 	if b.rows > b.nulls {
 		return false
+	}
+	if b.coder != nil {
+		b.coder.forget()
 	}
 	b.coded = true
 	b.codes = append(b.codes[:0], make([]uint8, b.rows)...)
