@@ -30,6 +30,10 @@ impl Side for ToStage {
             other => Sorted::Other(other, None),
         }
     }
+
+    fn is_last(&self) -> bool {
+        false
+    }
 }
 
 /// What the runtime wants of a stage.
@@ -244,7 +248,7 @@ impl Guest {
 }
 
 fn policy(open: &Open) -> BatchPolicy {
-    let policy = open.policy.clone().unwrap_or_default();
+    let policy = open.policy.unwrap_or_default();
     match NonZeroU32::new(policy.rows) {
         None => BatchPolicy::Adaptive,
         Some(rows) => {

@@ -12,6 +12,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use arrow_schema::SchemaRef;
@@ -44,6 +45,10 @@ impl Side for FromStage {
             other => Sorted::Other(other, None),
         }
     }
+
+    fn is_last(&self) -> bool {
+        matches!(self, FromStage::Done(_))
+    }
 }
 
 /// One process of a stage, as the runtime sees it.
@@ -55,6 +60,8 @@ pub struct Host {
     name: Arc<str>,
     input: Option<SchemaRef>,
     output: Option<SchemaRef>,
+    /// Whether the stage may be done: a source at any time, others when they were told that there is no more.
+    may_end: Arc<AtomicBool>,
 }
 
 impl Host {
@@ -62,7 +69,6 @@ impl Host {
     ///
     /// # Errors
     /// Unavailable, if there are no descriptors left.
-    #[expect(clippy::too_many_arguments, reason = "made in one place")]
     pub fn new(
         stage: StageId,
         name: &str,
@@ -79,7 +85,8 @@ impl Host {
         let frames = Frames::new(reading, INLINE_MAX);
         let peer = Peer::new(socket, frames, clock, terms, Some(segments.0), Some(segments.1));
         let (input, output) = schemas;
-        Ok(Self { peer: Arc::new(peer), stage, name: name.into(), input, output })
+        let may_end = Arc::new(AtomicBool::new(input.is_none()));
+        Ok(Self { peer: Arc::new(peer), stage, name: name.into(), input, output, may_end })
     }
 
     /// Tells the stage everything that it needs to know.

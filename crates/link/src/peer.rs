@@ -42,10 +42,15 @@ const OUT_BYTES: usize = 32 << 10;
 /// Frames taken from the socket before the others get to see them.
 const FRAMES_MAX: usize = 256;
 
+/// What may have come without being asked for yet: a dead letter for each row of some large batches.
+const ARRIVED_MAX: usize = 256 << 10;
+
 /// One of the two directions that messages come from.
 pub(crate) trait Side: Incoming {
     /// Tells the messages of the data path from the others.
     fn sort(self) -> Sorted<Self>;
+    /// Whether it says that the sender has answered everything.
+    fn is_last(&self) -> bool;
 }
 
 /// A message, told apart.
@@ -452,6 +457,9 @@ impl<M: Side> Peer<M> {
 impl<M: Side> State<M> {
     /// Puts what came where it belongs, if it may come.
     fn sort(&mut self, Frame { message, payload }: Frame<M>) -> Result<(), Failure> {
+        if self.arrived.len() >= ARRIVED_MAX {
+            return Err(Failure::garbage("it sent more messages than anybody can take"));
+        }
         match message.sort() {
             Sorted::Batch(batch) => {
                 if batch.seq.0 != self.next_received {
@@ -480,6 +488,9 @@ impl<M: Side> State<M> {
                 })?;
                 self.sent_bytes -= sent.length;
                 self.arrived.push_back(Arrived::Credit(credit, sent.kept));
+            }
+            Sorted::Other(message, None) if message.is_last() && !self.sent.is_empty() => {
+                return Err(Failure::garbage("it said `Done` before it gave credit for all batches"));
             }
             Sorted::Other(message, None) => self.arrived.push_back(Arrived::Other(message, None)),
             Sorted::Other(message, about) => {

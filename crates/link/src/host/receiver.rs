@@ -1,5 +1,6 @@
 //! What a stage that runs as a process hands on to the chain behind it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -132,8 +133,7 @@ impl HostReceiver {
     pub fn ended(&self) -> Vec<Option<Ended>> {
         let turn = self.turn();
         let both = turn.done.iter().zip(&turn.activity);
-        both.map(|(done, activity)| done.clone().map(|done| Ended { done, activity: activity.clone() }))
-            .collect()
+        both.map(|(done, activity)| done.clone().map(|done| Ended { done, activity: *activity })).collect()
     }
 
     /// Waits for what the stage hands on, until `until` at most.
@@ -293,8 +293,8 @@ impl Turn {
                 Arrived::Other(FromStage::Failed(failed), ..) => return Err(host.failed(&failed)),
                 Arrived::Other(FromStage::Activity(activity), ..) => self.activity[self.at] = activity,
                 Arrived::Other(FromStage::Done(done), ..) => {
-                    if host.peer.in_flight() > 0 {
-                        return Err(host.garbage("it said `Done` before it gave credit for all batches"));
+                    if !host.may_end.load(Ordering::Acquire) {
+                        return Err(host.garbage("it said `Done` before its input had ended"));
                     }
                     self.done[self.at] = Some(done);
                     self.advance();

@@ -1,6 +1,7 @@
 //! What a chain sends to a stage that runs as a process.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arrow_array::RecordBatch;
@@ -63,6 +64,7 @@ impl HostSender {
         self.send_due(false, true, meter)?;
         meter(Activity::Send);
         for host in &self.hosts {
+            host.may_end.store(true, Ordering::Release);
             host.say(&ToStage::End)?;
         }
         self.finished = true;

@@ -25,9 +25,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use modrun_core::env::Env;
-use modrun_core::{
-    Bound, Columns, Concurrency, Error, ErrorKind, Kind, Limits, Open, OpenContext, Result, Role,
-};
+use modrun_core::{Bound, Columns, Concurrency, Error, Kind, Limits, Open, OpenContext, Result, Role};
 use modrun_link::{Guest, Request};
 use modrun_wire::{Failed, FromStage, Ready, Schema};
 
@@ -130,11 +128,7 @@ fn failed(error: &Error) -> Failed {
         detail.push(error.to_string());
         cause = error.source();
     }
-    let kind = match error.kind() {
-        ErrorKind::Internal => ErrorKind::Internal,
-        kind => kind,
-    };
-    Failed { kind, message: error.to_string(), detail: detail.join("\n"), ..Failed::default() }
+    Failed { kind: error.kind(), message: error.to_string(), detail: detail.join("\n"), ..Failed::default() }
 }
 
 /// Does what is still asked for until the runtime goes, which is how a stage that is done ends.
