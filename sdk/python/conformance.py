@@ -251,7 +251,7 @@ class Config:
     number: float
     whole: int
     flag: bool
-    list: list[int]
+    list: list[Any]
     nested: Nested
 
 

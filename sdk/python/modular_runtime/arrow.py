@@ -30,10 +30,10 @@ from . import activity
 from .activity import Ledger
 from .answer import Answer, split
 from .event import Gatherer, lines
-from .failure import Fatal, Invalid, cause_of
+from .failure import Fatal, Invalid, ProtocolError, cause_of
 from .opening import Opened
 from .schema import Field, Schema, Type
-from .table import BOOK_MAX, Layouts, Misfit, Payload, Piece, assemble, selection
+from .table import BOOK_MAX, Layout, Layouts, Misfit, Payload, Piece, assemble, part, selection
 
 # One loop is all that a stage has: threads of a library would only take turns with it.
 pa.set_cpu_count(1)
@@ -48,6 +48,7 @@ TYPES: dict[int, Any] = {
     Type.TIMESTAMP: pa.timestamp("us", tz="UTC"),
 }
 CODED = pa.dictionary(pa.uint8(), pa.string())
+_MIN, _MAX, _LENGTH = (pc.get_function(name) for name in ("min", "max", "binary_length"))
 ROWS_MAX = 32_768  # of a batch that no single batch caused
 
 
@@ -62,7 +63,7 @@ class BatchDecoder:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._layouts = Layouts(schema)
-        self._books: list[tuple[bytes, Any]] = [(b"", None)] * len(schema.fields)
+        self._books: list[tuple[tuple[bytes, bytes], Any]] = [((b"", b""), None)] * len(schema.fields)
         self._schemas: dict[tuple[bool, ...], Any] = {}
 
     def batch(self, payload: memoryview, rows: int) -> Any:
@@ -72,30 +73,36 @@ class BatchDecoder:
         address, buffer = base.address, pa.foreign_buffer
         arrays = []
         for at, (field, layout) in enumerate(zip(self._schema.fields, found, strict=True)):
-            validity = buffer(address + layout.validity[0], layout.validity[1], base) if layout.nulls else None
+            validity = None
+            if layout.nulls:
+                validity = buffer(address + layout.validity[0], layout.validity[1], base)
+                if rows - _bits(validity, 0, rows).bit_count() != layout.nulls:
+                    raise ProtocolError(f"column `{field.name}` of a table has other nulls than it says")
             if layout.coded:
-                values = buffer(address + layout.values[0], rows, base)
+                codes = [validity, buffer(address + layout.values[0], rows, base)]
                 book = self._book(at, payload, layout)
-                arrays.append(pa.DictionaryArray.from_buffers(CODED, rows, [validity, values], book, layout.nulls))
-                continue
-            texts = field.type in (Type.STRING, Type.BINARY)
-            places = [layout.offsets, layout.data] if texts else [layout.values]
-            buffers = [validity, *[buffer(address + start, length, base) for start, length in places]]
-            arrays.append(pa.Array.from_buffers(TYPES[field.type], rows, buffers, layout.nulls))
+                array = pa.DictionaryArray.from_buffers(CODED, rows, codes, book, layout.nulls)
+                _check_codes(field, array, len(book))
+            elif field.type in (Type.STRING, Type.BINARY):
+                texts = [buffer(address + start, length, base) for start, length in (layout.offsets, layout.data)]
+                _check_texts(field, rows, texts)
+                array = pa.Array.from_buffers(TYPES[field.type], rows, [validity, *texts], layout.nulls)
+            else:
+                values = [validity, buffer(address + layout.values[0], layout.values[1], base)]
+                array = pa.Array.from_buffers(TYPES[field.type], rows, values, layout.nulls)
+            arrays.append(array)
         if not arrays:
             return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
         return pa.RecordBatch.from_arrays(arrays, schema=self._arrow_schema(tuple([layout.coded for layout in found])))
 
-    def _book(self, at: int, payload: memoryview, layout: Any) -> Any:
-        (start, length), (data_start, data_length) = layout.offsets, layout.data
-        offsets = payload[start : start + length].tobytes()
-        key = offsets + payload[data_start : data_start + data_length].tobytes()
+    def _book(self, at: int, payload: memoryview, layout: Layout) -> Any:
+        offsets, data = part(payload, layout.offsets).tobytes(), part(payload, layout.data).tobytes()
         known, book = self._books[at]
-        if known != key:
-            buffers = [None, pa.py_buffer(offsets), pa.py_buffer(key[length:])]
-            book = pa.Array.from_buffers(pa.string(), layout.entries, buffers, 0)
-            book.validate(full=True)
-            self._books[at] = key, book
+        if known != (offsets, data):
+            texts = [pa.py_buffer(offsets), pa.py_buffer(data)]
+            _check_texts(self._schema.fields[at], layout.entries, texts)
+            book = pa.Array.from_buffers(pa.string(), layout.entries, [None, *texts], 0)
+            self._books[at] = (offsets, data), book
         return book
 
     def _arrow_schema(self, coded: tuple[bool, ...]) -> Any:
@@ -106,6 +113,33 @@ class BatchDecoder:
                 [pa.field(field.name, CODED if codes else TYPES[field.type], field.nullable) for field, codes in fields]
             )
         return schema
+
+
+def _check_codes(field: Field, array: Any, entries: int) -> None:
+    if entries == BOOK_MAX or not len(array):
+        return
+    highest = _MAX.call([array.indices]).as_py()
+    if highest is not None and highest >= entries:
+        raise ProtocolError(f"a code of column `{field.name}` is beyond its dictionary")
+
+
+def _check_texts(field: Field, rows: int, texts: list[Any]) -> None:
+    """Offsets and bytes that come from elsewhere must not lead out of their buffers."""
+    offsets, data = texts
+    places = memoryview(offsets)
+    first, last = (int.from_bytes(place, "little", signed=True) for place in (places[:4], places[-4:]))
+    whole = first == 0 and last == data.size
+    if whole and rows:
+        lengths = _LENGTH.call([pa.Array.from_buffers(pa.binary(), rows, [None, *texts], 0)])
+        whole = _MIN.call([lengths]).as_py() >= 0
+    if not whole:
+        raise ProtocolError(f"the offsets of column `{field.name}` do not grow from 0 to the length of its bytes")
+    # Text that is ASCII altogether is UTF-8 wherever it is cut.
+    if field.type == Type.STRING and not data.to_pybytes().isascii():
+        try:
+            pa.Array.from_buffers(pa.string(), rows, [None, *texts], 0).validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise ProtocolError(f"column `{field.name}` has a string that is not UTF-8: {error}") from error
 
 
 class BatchTransform:

@@ -130,8 +130,10 @@ class Reader:
                 raise ProtocolError(f"an inline payload of {payload_bytes} bytes, where {length} were announced")
             at = start + _BATCH.size
             payload = bytes(self._buffer[at : at + length])
-        elif payload_bytes:
-            raise ProtocolError("a batch that lies in the segment has an inline payload")
+        elif payload_bytes or offset % 64:
+            raise ProtocolError(f"a batch lies at {offset} and has an inline payload of {payload_bytes} bytes")
+        if form > 1:
+            raise ProtocolError(f"a batch is of the form {form}, which is none")
         return Batch(seq, offset, length, rows, form, cause, payload)
 
     def _credit(self, start: int, payload_bytes: int) -> Credit:

@@ -98,6 +98,12 @@ class Link:
         self.ledger.start()
         self._sort()
 
+    @property
+    def full(self) -> bool:
+        """Whether the window has no room for another batch."""
+        used = self._unpaid_bytes >= self.open.window_bytes
+        return bool(self._unpaid) and (used or len(self._unpaid) >= self.open.window_batches)
+
     def next(self) -> Item:
         """The next thing to do, in order; waits for it. Raises `Closed` at the end of the socket."""
         while not self.inbox:
@@ -137,8 +143,7 @@ class Link:
                 item = message.to_stage(*frame)
                 if isinstance(item, Open | State):
                     raise ProtocolError(f"`{type(item).__name__}` came after `Ready`")
-                if item is not None:
-                    self.inbox.append(item)
+                self.inbox.append(item)
 
     def _credited(self, credit: Credit) -> None:
         paid = self._unpaid.pop(credit.seq, None)
@@ -156,7 +161,7 @@ class Link:
         if batch.payload is not None:
             return memoryview(batch.payload)
         end = batch.offset + batch.length
-        if end > len(self._input) or batch.offset % 64:
+        if end > len(self._input):
             raise ProtocolError(f"a batch at {batch.offset} with {batch.length} bytes is not in the input segment")
         return self._input[batch.offset : end]
 

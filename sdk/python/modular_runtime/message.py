@@ -89,23 +89,26 @@ class Commit:
     """Give the results their final name."""
 
 
-def to_stage(message: bytes, payload: bytes) -> Open | State | Barrier | End | Commit | None:
-    """Reads a `ToStage` that is neither `Batch` nor `Credit`; None if it is of a kind that is not known."""
-    found: Open | State | Barrier | End | Commit | None = None
+def to_stage(message: bytes, payload: bytes) -> Open | State | Barrier | End | Commit:
+    """Reads a `ToStage` that is neither `Batch` nor `Credit`."""
+    kind, body = 0, b""
     for number, value in fields(message):
-        if number == 1:
-            found = _open(_bytes(value))
-        elif number == 4:
-            found = State(_numbers(_bytes(value)).get(1, 0), payload)
-        elif number == 5:
-            found = Barrier(_numbers(_bytes(value)).get(1, 0))
-        elif number == 6:
-            found = End()
-        elif number == 7:
-            found = Commit()
-    if payload and not isinstance(found, State):
+        # The same message twice is merged, of two different ones the last one counts.
+        if number in (1, 4, 5, 6, 7):
+            body = body + _bytes(value) if number == kind else _bytes(value)
+            kind = number
+    if kind == 4:
+        return State(_numbers(body).get(1, 0), payload)
+    if payload:
         raise ProtocolError("only `Batch` and `State` have payloads")
-    return found
+    if kind == 1:
+        return _open(body)
+    if kind == 5:
+        return Barrier(_numbers(body).get(1, 0))
+    if kind in (6, 7):
+        _numbers(body)
+        return End() if kind == 6 else Commit()
+    raise ProtocolError("a message is of no kind that is known")
 
 
 def ready(sdk: str, role: Role, concurrency: Concurrency, output: Schema | None) -> bytes:
@@ -251,16 +254,20 @@ _OPEN_NUMBERS = {
 
 def _open(message: bytes) -> Open:
     values: dict[str, object] = {}
+    parts: dict[int, bytes] = {}
     for number, value in fields(message):
         if number in _OPEN_NUMBERS and isinstance(value, int):
             values[_OPEN_NUMBERS[number]] = value
         elif number in (3, 4):
             values["stage" if number == 3 else "config"] = _text(value)
-        elif number in (5, 6):
-            values["input" if number == 5 else "output"] = _schema(_bytes(value))
-        elif number == 12:
-            policy = _numbers(_bytes(value))
-            values["policy"] = BatchPolicy(policy.get(1, 0), policy.get(2, 0))
+        elif number in (5, 6, 12):
+            parts[number] = parts.get(number, b"") + _bytes(value)
+    for number, name in ((5, "input"), (6, "output")):
+        if number in parts:
+            values[name] = _schema(parts[number])
+    if 12 in parts:
+        policy = _numbers(parts[12])
+        values["policy"] = BatchPolicy(policy.get(1, 0), policy.get(2, 0))
     return Open(**values)  # type: ignore[arg-type]
 
 

@@ -136,9 +136,18 @@ class Emitter:
         """Tells the runtime where the time went and how far the source is."""
         self.link.report(getattr(self._instance, "bytes_read", 0), getattr(self._instance, "bytes_total", 0))
 
+    def make_room(self) -> None:
+        """Waits until another batch may be sent, before its events are asked for: a snapshot meanwhile has them all."""
+        while self.link.full and not self.stopped:
+            self.link.wait_for_credit()
+            self._answer()
+
     def listen(self) -> None:
         """Takes in what the runtime has sent. Only while the generator rests: snapshots have to fit what was sent."""
         self.link.look()
+        self._answer()
+
+    def _answer(self) -> None:
         while self.link.inbox:
             item = self.link.inbox.popleft()
             if isinstance(item, Barrier):
@@ -191,6 +200,8 @@ class Pump:
             queue.clear()
             emitter.emit(events, took_nanos)
             emitter.listen()
+            if more:
+                emitter.make_room()
         return more and not emitter.stopped
 
     def _fill(self, target: int) -> bool:
@@ -229,7 +240,7 @@ class Pump:
         emitter, queue = self._emitter, self._queue
         emitter.link.look()
         end = bool(emitter.link.inbox) and isinstance(emitter.link.inbox[0], End)
-        if self._early or end:
+        if end or (self._early and not emitter.link.full):
             events = [queue.popleft() for _ in range(len(queue))]
             self._taken += len(events)
             if events:
@@ -292,6 +303,8 @@ class AsyncPump:
         if at_rest or (inbox and isinstance(inbox[0], End)):
             emitter.listen()
             self._pause = False
+            if self._resting:
+                emitter.make_room()
         elif inbox:
             self._pause = True
 

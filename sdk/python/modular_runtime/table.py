@@ -131,33 +131,44 @@ class Layouts:
         fields, size = self._schema.fields, len(payload)
         if size < self._head.size:
             raise ProtocolError(f"a table of {size} bytes is too short for {len(fields)} columns")
-        magic, given_rows, columns, _, *values = self._head.unpack_from(payload)
+        magic, given_rows, columns, reserved, *values = self._head.unpack_from(payload)
         if (magic, given_rows, columns) != (MAGIC, rows, len(fields)):
             raise ProtocolError("a table does not begin as its batch and schema say")
-        found = []
-        for at, field in enumerate(fields):
-            start = at * _COLUMN_VALUES
-            type, coding, _, nulls, entries, _, vo, vl, do, dl, oo, ol, so, sl = values[start : start + _COLUMN_VALUES]
-            if type != field.type or max(vo + vl, do + dl, oo + ol, so + sl) > size:
-                raise ProtocolError(f"column `{field.name}` of a table is of another type or not inside of its payload")
-            lengths = _lengths(field, rows, coding, entries, vl)
-            if (vl, dl, ol) != lengths or (nulls and not vl) or nulls > rows or entries > BOOK_MAX:
-                raise ProtocolError(f"column `{field.name}` of a table has buffers of other lengths than its rows need")
-            found.append(Layout(bool(coding), nulls, entries, (vo, vl), (do, dl), (oo, ol), (so, sl)))
-        return found
+        if reserved:
+            raise ProtocolError("a table has something where zeros belong")
+        return [
+            self._layout(field, rows, size, values[at * _COLUMN_VALUES : (at + 1) * _COLUMN_VALUES])
+            for at, field in enumerate(fields)
+        ]
+
+    def _layout(self, field: Field, rows: int, size: int, values: list[int]) -> Layout:
+        type, coding, zero, nulls, entries, zero_too, *places = values
+        if type != field.type or zero or zero_too:
+            raise ProtocolError(f"column `{field.name}` of a table is of another type, or has something for zeros")
+        buffers = list(zip(places[::2], places[1::2], strict=True))
+        for start, length in buffers:
+            inside = start + length <= size and (not length or (start >= self._head.size and start % 8 == 0))
+            if not inside:
+                raise ProtocolError(f"column `{field.name}` of a table has a buffer that lies where none can")
+        if nulls > rows or (nulls and not field.nullable):
+            raise ProtocolError(f"column `{field.name}` of a table has {nulls} nulls")
+        lengths = [length for _, length in buffers]
+        if lengths[:3] != _lengths(field, rows, coding, nulls, entries) or (lengths[3] and not lengths[2]):
+            raise ProtocolError(f"column `{field.name}` of a table has buffers of other lengths than its rows need")
+        return Layout(bool(coding), nulls, entries, *buffers)
 
 
-def _lengths(field: Field, rows: int, coding: int, entries: int, validity: int) -> tuple[int, int, int]:
+def _lengths(field: Field, rows: int, coding: int, nulls: int, entries: int) -> list[int]:
+    """How long the validity, the values and the offsets of a column have to be."""
     bits = (rows + 7) // 8
-    validity = validity and bits
-    type = field.type
-    if type == Type.STRING and coding == 1:
-        return validity, rows, 4 * entries + 4
-    if coding:
-        raise ProtocolError(f"column `{field.name}` of a table has the coding {coding}")
-    if type in (Type.STRING, Type.BINARY):
-        return validity, 0, 4 * rows + 4
-    return validity, bits if type == Type.BOOL else 8 * rows, 0
+    validity = bits if nulls else 0
+    if coding == 1 and field.type == Type.STRING and entries <= BOOK_MAX:
+        return [validity, rows, 4 * entries + 4]
+    if coding or entries:
+        raise ProtocolError(f"column `{field.name}` of a table has the coding {coding} with {entries} values")
+    if field.type in (Type.STRING, Type.BINARY):
+        return [validity, 0, 4 * rows + 4]
+    return [validity, bits if field.type == Type.BOOL else 8 * rows, 0]
 
 
 class Column(NamedTuple):
@@ -192,17 +203,23 @@ class Decoder:
             if not layout.nulls:
                 self._check_codes(at, codes, book)
                 return Column(codes, book)
-            valid = bools(_part(payload, layout.validity), rows)
+            valid = self._valid(at, payload, rows, layout)
             self._check_codes(at, bytes(compress(codes, valid)), book)
             return Column([book[code] if there else None for code, there in zip(codes, valid, strict=True)])
         values = _READERS[self._schema.fields[at].type](payload, rows, layout)
         flawed = False
         if layout.nulls:
-            valid = bools(_part(payload, layout.validity), rows)
+            valid = self._valid(at, payload, rows, layout)
             values = [value if there else None for value, there in zip(values, valid, strict=True)]
         if self._schema.fields[at].type == Type.TIMESTAMP:
             flawed = any(type(value) is Unreadable for value in values)
         return Column(values, None, flawed)
+
+    def _valid(self, at: int, payload: memoryview, rows: int, layout: Layout) -> list[bool]:
+        valid = bools(part(payload, layout.validity), rows)
+        if valid.count(False) != layout.nulls:
+            raise ProtocolError(f"column `{self._schema.names[at]}` of a table has other nulls than it says")
+        return valid
 
     def _check_codes(self, at: int, codes: bytes, book: list[str]) -> None:
         if codes.translate(None, _CODES[: len(book)]):
@@ -210,7 +227,7 @@ class Decoder:
 
     def _book(self, at: int, payload: memoryview, layout: Layout) -> list[str]:
         # The same dictionary comes with nearly every batch: comparing its bytes is cheaper than reading them.
-        key = _part(payload, layout.offsets).tobytes() + _part(payload, layout.data).tobytes()
+        key = part(payload, layout.offsets).tobytes() + part(payload, layout.data).tobytes()
         known, book = self._books[at]
         if known != key:
             book = _strings(payload, layout.entries, layout)
@@ -234,13 +251,14 @@ def bitmap(flags: bytes) -> bytes:
     return bits.to_bytes(8 * length, "little")[::8]
 
 
-def _part(payload: memoryview, place: tuple[int, int]) -> memoryview:
+def part(payload: memoryview, place: tuple[int, int]) -> memoryview:
+    """A buffer of a payload."""
     return payload[place[0] : place[0] + place[1]]
 
 
 def _words(code: str) -> Callable[[memoryview, int, Layout], list[Any]]:
     def read(payload: memoryview, rows: int, layout: Layout) -> list[Any]:
-        return _part(payload, layout.values).cast(code).tolist()  # type: ignore[call-overload,no-any-return]
+        return part(payload, layout.values).cast(code).tolist()  # type: ignore[call-overload,no-any-return]
 
     return read
 
@@ -249,7 +267,7 @@ _int64 = _words("q")
 
 
 def _bools(payload: memoryview, rows: int, layout: Layout) -> list[Any]:
-    return bools(_part(payload, layout.values), rows)
+    return bools(part(payload, layout.values), rows)
 
 
 def _timestamps(payload: memoryview, rows: int, layout: Layout) -> list[Any]:
@@ -274,15 +292,15 @@ def _timestamp(micros: int) -> datetime | Unreadable:
 
 
 def _places(payload: memoryview, layout: Layout) -> list[int]:
-    offsets: list[int] = _part(payload, layout.offsets).cast("i").tolist()
-    if offsets[0] != 0 or offsets[-1] != layout.data[1]:
-        raise ProtocolError("the offsets of a column do not begin with 0 and end with the length of its bytes")
+    offsets: list[int] = part(payload, layout.offsets).cast("i").tolist()
+    if offsets[0] != 0 or offsets[-1] != layout.data[1] or offsets != sorted(offsets):
+        raise ProtocolError("the offsets of a column do not grow from 0 to the length of its bytes")
     return offsets
 
 
 def _strings(payload: memoryview, rows: int, layout: Layout) -> list[Any]:
     offsets = _places(payload, layout)
-    data = _part(payload, layout.data).tobytes()
+    data = part(payload, layout.data).tobytes()
     try:
         if data.isascii():
             text = data.decode("ascii")
@@ -294,7 +312,7 @@ def _strings(payload: memoryview, rows: int, layout: Layout) -> list[Any]:
 
 def _binaries(payload: memoryview, rows: int, layout: Layout) -> list[Any]:
     offsets = _places(payload, layout)
-    data = _part(payload, layout.data).tobytes()
+    data = part(payload, layout.data).tobytes()
     return [data[start:end] for start, end in pairwise(offsets)]
 
 

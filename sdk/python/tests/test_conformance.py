@@ -85,15 +85,12 @@ class Transforms(unittest.TestCase):
     def test_several(self) -> None:
         batches = [numbered(0, 100), [], numbered(100, 300)]
         for form in FORMS:
-            for times in (0, 1, 3, 50):
-                for setting in (SHM, NARROW):
-                    with self.subTest(form=form, times=times):
-                        config = json.dumps({"times": times})
-                        peer, found = self.run_stage(
-                            "duplicate", form, batches, NUMBERED, config=config, setting=setting
-                        )
-                        self.assertEqual(found, [row for table in batches for row in table for _ in range(times)])
-                        self.assertEqual(sum(filtered for _, filtered in peer.credits.values()), 300 * (times == 0))
+            for times, setting in ((0, SHM), (1, NARROW), (3, SHM), (50, NARROW)):
+                with self.subTest(form=form, times=times):
+                    config = json.dumps({"times": times})
+                    peer, found = self.run_stage("duplicate", form, batches, NUMBERED, config=config, setting=setting)
+                    self.assertEqual(found, [row for table in batches for row in table for _ in range(times)])
+                    self.assertEqual(sum(filtered for _, filtered in peer.credits.values()), 300 * (times == 0))
 
     def test_derive(self) -> None:
         words = ("int64", "string", "float64", "bool", "timestamp", "binary")
@@ -357,20 +354,21 @@ class Lives(unittest.TestCase):
                 self.assertEqual([(f.kind, f.rows) for f in peer.failures], [(5, [])])
         peer = conformance("echo", input=schema({}), output=schema({}), setting=INLINE)
         peer.wait(lambda: peer.ready)
-        for byte in framed(block(99, b"unknown") + block(5, uint(1, 1) + uint(77, 3))) + framed(*whole):
+        for byte in framed(block(99, b"more") + block(5, uint(1, 1) + uint(77, 3))) + framed(*whole):
             peer.write_raw(bytes([byte]))
         peer.wait(lambda: peer.snapshots and peer.credits)
         peer.end()
         peer.wait(lambda: peer.done)
         self.assertEqual(peer.close()[0], 0)
 
-    def test_activity_sums_to_the_time_that_passed(self) -> None:
+    def test_activity_has_the_time_of_the_handler(self) -> None:
         peer = conformance("spin", input=NUMBERED, output=NUMBERED, config='{"spin_ms": 20}')
         for _ in range(5):
             peer.send(reference.encode(NUMBERED, numbered(0, 2)), 2)
         peer.end()
         peer.wait(lambda: peer.done)
         peer.close()
-        process, cpu = peer.activities[-1][2], peer.activities[-1][7]
-        self.assertGreater(process, 100_000_000)
-        self.assertGreater(cpu, 50_000_000)
+        *cells, cpu, read, total = peer.activities[-1]
+        self.assertGreaterEqual(cells[2], 100_000_000)
+        self.assertGreater(cpu, 0)
+        self.assertEqual((read, total), (0, 0))
