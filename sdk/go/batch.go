@@ -180,6 +180,10 @@ func (s Strings) Codes() (codes []uint8, values []string, ok bool) {
 	return s.column.Codes(), s.text.values(s.column), true
 }
 
+// Buffers returns the strings of a plain column, or of the dictionary of a coded one, as they lie in memory: string n is
+// bytes[starts[n]:starts[n+1]]. They are lent like the batch, and must not be changed.
+func (s Strings) Buffers() (starts []int32, bytes []byte) { return s.column.Strings() }
+
 // Binaries is a binary column of a batch.
 type Binaries struct{ column *wire.Column }
 
@@ -190,6 +194,10 @@ func (b Binaries) At(row int) []byte {
 	}
 	return b.column.Entry(row)
 }
+
+// Buffers returns the values as they lie in memory: value n is bytes[starts[n]:starts[n+1]]. They are lent like the batch,
+// and must not be changed.
+func (b Binaries) Buffers() (starts []int32, bytes []byte) { return b.column.Strings() }
 
 // values returns the dictionary of a coded column as strings that stay. Values seen before are not made again.
 func (t *text) values(column *wire.Column) []string {

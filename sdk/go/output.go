@@ -62,9 +62,7 @@ func (o *Output) take() *Table {
 
 // Select adds a selection of the input batch's rows to what is emitted. It begins with none.
 func (o *Output) Select() *Selection {
-	if o.input == nil {
-		panic(fmt.Errorf("there is no batch to select from at the end"))
-	}
+	o.mustHaveInput("select")
 	if err := o.writer.whole(); err != nil {
 		panic(err)
 	}
@@ -78,6 +76,12 @@ func (o *Output) Select() *Selection {
 	return s
 }
 
+func (o *Output) mustHaveInput(what string) {
+	if o.input == nil {
+		panic(fmt.Errorf("at the end there is no batch of which to %s rows", what))
+	}
+}
+
 // Batch adds a copy of a batch, the handler's or a kept one, to what is emitted: its columns of the output's names.
 func (o *Output) Batch(b *Batch) {
 	if err := newEventWriter(o.schema, b.schema).whole(); err != nil {
@@ -87,11 +91,15 @@ func (o *Output) Batch(b *Batch) {
 }
 
 // Fail says that an event of the input batch failed: its row must not be emitted, and its error costs nothing else.
-func (o *Output) Fail(row int, err error) { o.failures.add(row, err) }
+func (o *Output) Fail(row int, err error) {
+	o.mustHaveInput("fail")
+	o.failures.add(row, err)
+}
 
 // FailText says that one line failed of a row that holds a block of text: where in the row's text it begins, and how many
 // bytes it has without the newline.
 func (o *Output) FailText(row, offset, length int, err error) {
+	o.mustHaveInput("fail")
 	o.failures.addText(row, uint64(offset), uint64(length), err)
 }
 
