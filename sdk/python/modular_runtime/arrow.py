@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from . import activity
 from .activity import Ledger
 from .answer import Answer, split
-from .event import Gatherer, lines
+from .event import gatherer_of, lines
 from .failure import Fatal, Invalid, ProtocolError, cause_of
 from .opening import Opened
 from .schema import Field, Schema, Type
@@ -317,9 +317,9 @@ def _rows(batch: Any) -> int:
 
 
 def _caller(opened: Opened) -> Callable[[Any], Any]:
-    if not opened.is_async:
+    gatherer = gatherer_of(opened)
+    if gatherer is None:
         return opened.call
-    gatherer = Gatherer(1)
 
     def call(batch: Any) -> Any:
         [result] = gatherer.run(opened.call, [batch])

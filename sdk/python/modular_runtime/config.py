@@ -11,7 +11,6 @@ Neighbours: `opening` asks for the type that a stage's parameter `config` is ann
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import types
 import typing
@@ -70,6 +69,8 @@ def _dataclass(value: Any, wanted: type[Any], path: str) -> Any:
     members = {field.name: field for field in dataclasses.fields(wanted) if field.init}
     for name in value:
         if name not in members:
+            import difflib
+
             near = difflib.get_close_matches(name, members, 1)
             hint = f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(members) or 'none'}"
             raise Invalid(f"`{path}` has no member `{name}`{hint}")

@@ -15,10 +15,10 @@ Neighbours: `loops` generates the loops, `table` reads and writes columns, `run`
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator
 from itertools import compress, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import activity, loops
 from .activity import Ledger
@@ -28,6 +28,18 @@ from .opening import Opened
 from .schema import Schema
 from .stage import Event
 from .table import Column, Decoder, Payload, Unreadable, bitmap, selection
+
+if TYPE_CHECKING:
+    from .asynchronous import Gatherer
+
+
+def gatherer_of(opened: Opened) -> Gatherer | None:
+    """What runs an async handler; None for others, which need not load an event loop."""
+    if not opened.is_async:
+        return None
+    from .asynchronous import Gatherer
+
+    return Gatherer(opened.declaration.concurrency)
 
 
 class Events:
@@ -77,12 +89,15 @@ def _nothing(*_: Any) -> None:
     """Stands for what a loop does not call."""
 
 
+_BLANK_BEGIN = re.compile(rb"^[ \t\r]|\n[ \t\r\n]|^\n")
+
+
 def lines(text: bytes | None) -> int:
     """The lines of a text that are not blank."""
     if not text:
         return 0
-    if b"\n" not in text[:-1]:
-        return 1 if text.strip(b" \t\r\n") else 0
+    if _BLANK_BEGIN.search(text) is None:
+        return text.count(b"\n") + (text[-1] != 0x0A)
     return sum(1 for line in text.split(b"\n") if line.strip(b" \t\r"))
 
 
@@ -100,7 +115,7 @@ class EventTransform:
             raise Invalid(f"a filter hands events on as they are: its output cannot be `{output}`, its input `{input}`")
         self._described = Described(input.names)
         self._out = Results(output, payload_bytes_max)
-        self._gatherer = Gatherer(opened.declaration.concurrency) if opened.is_async else None
+        self._gatherer = gatherer_of(opened)
 
     def step(self, payload: memoryview, rows: int, ledger: Ledger) -> Answer:
         """Processes a batch."""
@@ -265,7 +280,7 @@ class EventSink:
     def __init__(self, opened: Opened, input: Schema) -> None:
         self._call = opened.call
         self._events = Events(input)
-        self._gatherer = Gatherer(opened.declaration.concurrency) if opened.is_async else None
+        self._gatherer = gatherer_of(opened)
 
     def step(self, payload: memoryview, rows: int, ledger: Ledger) -> Answer:
         """Processes a batch."""
@@ -285,34 +300,3 @@ class EventSink:
             if isinstance(result, Exception):
                 raise result
         return answer
-
-
-class Gatherer:
-    """Runs an async handler over the events of a batch, a bounded number at once."""
-
-    def __init__(self, concurrency: int) -> None:
-        self._concurrency = concurrency
-        self._loop = asyncio.new_event_loop()
-
-    def __del__(self) -> None:
-        self._loop.close()
-
-    def run(self, call: Callable[..., Any], events: Sequence[Any]) -> list[Any]:
-        """The result or the exception of each event, in order."""
-        return self._loop.run_until_complete(self._all(call, events))
-
-    async def _all(self, call: Callable[..., Any], events: Sequence[Any]) -> list[Any]:
-        results: list[Any] = [None] * len(events)
-        remaining = enumerate(events)
-
-        async def work() -> None:
-            for at, event in remaining:
-                try:
-                    results[at] = await call(event)
-                except Fatal:
-                    raise
-                except Exception as error:
-                    results[at] = error
-
-        await asyncio.gather(*[work() for _ in range(min(self._concurrency, len(events)))])
-        return results

@@ -16,7 +16,6 @@ Neighbours: `run` opens the source, `link` sends.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 import os
@@ -57,6 +56,8 @@ def pump(link: Link, opened: Opened, conclude: Callable[[], int]) -> None:
     emitter = Emitter(link, opened, schema, policy)
     events = opened.call()
     if inspect.isasyncgen(events) or isinstance(events, AsyncIterator):
+        from .asynchronous import AsyncPump
+
         AsyncPump(emitter, events, policy).run()
     elif isinstance(events, Iterable):
         Pump(emitter, iter(events), policy, conclude).run()
@@ -252,73 +253,6 @@ class Pump:
             sys.stderr.flush()
             os._exit(code)
         emitter.link.ledger.enter(activity.PROCESS)
-
-
-class AsyncPump:
-    """Takes events from an async generator, in an event loop of its own."""
-
-    def __init__(self, emitter: Emitter, events: AsyncIterator[Any], policy: BatchPolicy) -> None:
-        self._emitter = emitter
-        self._events = events
-        self._linger_seconds = linger_seconds(policy)
-        self._early = leaves_early(policy)
-        self._queue: list[Any] = []
-        self._full = asyncio.Event()
-        self._room = asyncio.Event()
-        self._resting = False  # the generator waits for room: it stands at a `yield`
-        self._pause = False  # a barrier waits for the generator to rest
-
-    def run(self) -> None:
-        """Runs until the generator has no more, or `End` comes."""
-        asyncio.run(self._main())
-
-    async def _main(self) -> None:
-        emitter = self._emitter
-        pump = asyncio.ensure_future(self._pump())
-        while not emitter.stopped:
-            emitter.link.ledger.enter(activity.PROCESS)
-            since = emitter.link.ledger.since
-            full = asyncio.ensure_future(self._full.wait())
-            await asyncio.wait({full, pump}, timeout=self._linger_seconds, return_when=asyncio.FIRST_COMPLETED)
-            full.cancel()
-            over = pump.done()
-            if self._queue and (self._early or self._resting or over):
-                events, self._queue = self._queue, []
-                emitter.emit(events, time.monotonic_ns() - since)
-            self._listen(over)
-            if over:
-                pump.result()
-                return
-            if self._resting:
-                self._resting = False
-                self._full.clear()
-                self._room.set()
-        pump.cancel()
-
-    def _listen(self, over: bool) -> None:
-        emitter = self._emitter
-        emitter.link.look()
-        inbox = emitter.link.inbox
-        at_rest = (self._resting or over) and not self._queue
-        if at_rest or (inbox and isinstance(inbox[0], End)):
-            emitter.listen()
-            self._pause = False
-            if self._resting:
-                emitter.make_room()
-        elif inbox:
-            self._pause = True
-
-    async def _pump(self) -> None:
-        emitter, weight = self._emitter, 0
-        async for event in self._events:
-            self._queue.append(event)
-            weight += emitter.weight(event) if emitter.weighs else 1
-            if weight >= emitter.target or emitter.batches or self._pause:
-                weight = 0
-                self._resting = True
-                self._room.clear()
-                self._full.set()
-                await self._room.wait()
 
 
 def linger_seconds(policy: BatchPolicy) -> float:

@@ -6,6 +6,7 @@ looks at a slot after its credit, by overwriting it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -162,8 +163,8 @@ class Peer:
         self.write_raw(struct.pack("<II", len(words), len(payload)) + words + payload)
 
     def write_raw(self, data: bytes) -> None:
-        """Sends bytes."""
-        with self._write_lock:
+        """Sends bytes; what becomes of a stage that has ended before is told by what it said."""
+        with self._write_lock, contextlib.suppress(ConnectionError):
             self._socket.sendall(data)
 
     def send(self, payload: bytes, rows: int) -> int:
