@@ -75,6 +75,7 @@ type Failure struct {
 	Event   int // which, from 0
 	Code    string
 	Message string
+	Detail  string // of a panic, where it was
 }
 
 // Check carries events through a stage and compares what it emits. An event that fails fails the test.
@@ -247,7 +248,7 @@ func resultOf[Out any](t testing.TB, s *setup, r peer.Result) Result[Out] {
 func failuresOf(r peer.Result, batchRows int) (failures []Failure) {
 	for _, failed := range r.Failures {
 		for _, row := range failed.Rows {
-			failures = append(failures, Failure{int(failed.Input)*batchRows + int(row), failed.Code, failed.Message})
+			failures = append(failures, Failure{int(failed.Input)*batchRows + int(row), failed.Code, failed.Message, failed.Detail})
 		}
 	}
 	return failures
