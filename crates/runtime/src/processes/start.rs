@@ -109,7 +109,8 @@ fn start(
         descriptors: vec![(stages_end, SOCKET), (input_end, INPUT), (output_end, OUTPUT)],
         long_turns: true,
     };
-    let mut child = process.spawn().map_err(named)?;
+    let missing = "`modrun doctor PIPELINE` shows what a pipeline's programs need, and how to install it";
+    let mut child = process.spawn().map_err(|error| named(error.with_hint(missing)))?;
     let tail = Arc::new(Tail::default());
     if let Some(stdout) = child.take_stdout() {
         tail.follow(&stage.name, stdout, Level::Information, log);
