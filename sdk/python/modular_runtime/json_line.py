@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -24,30 +24,25 @@ class Writer:
     """Writes events of one schema."""
 
     def __init__(self, schema: Schema) -> None:
-        self._members = [
-            (field.name, f"{'{' if at == 0 else ','}{_text(field.name)}:", _WRITERS[field.type])
-            for at, field in enumerate(schema.fields)
-        ]
-
-    def line(self, event: dict[str, Any]) -> str:
-        """The event as one line, with its end."""
-        parts = []
-        for name, key, write in self._members:
-            value = event.get(name)
-            parts.append(key + ("null" if value is None else write(value)))
-        return "".join(parts) + "}\n" if parts else "{}\n"
-
-    def lines(self, events: Iterable[dict[str, Any]]) -> str:
-        """Events as lines."""
-        return "".join(map(self.line, events))
+        # A function is generated for the columns: one format of all members is faster than a loop over them.
+        members = [f"{_text(field.name)}:".replace("%", "%%") + "%s" for field in schema.fields]
+        places = range(len(members))
+        values = [f"    v{at} = event.get({field.name!r})" for at, field in enumerate(schema.fields)]
+        written = "".join(f'"null" if v{at} is None else w{at}(v{at}), ' for at in places)
+        source = ["def line(event):", *values, f"    return {'{' + ','.join(members) + '}' + chr(10)!r} % ({written})"]
+        space: dict[str, Any] = {f"w{at}": _WRITERS[field.type] for at, field in enumerate(schema.fields)}
+        exec("\n".join(source), space)
+        self.line: Callable[[dict[str, Any]], str] = space["line"]
 
 
 def number(value: float) -> str:
     """A float as ECMAScript prints it; what is no number is `null`."""
+    text = repr(value)
+    if "e" not in text and "n" not in text:
+        # Python and ECMAScript agree on the digits; only beyond these do they write the exponent differently.
+        return (text[:-2] if text.endswith(".0") else text) if value else "0"
     if value != value or value in (float("inf"), float("-inf")):
         return "null"
-    if value == 0:
-        return "0"
     sign = "-" if value < 0 else ""
     mantissa, _, exponent = repr(abs(value)).partition("e")
     whole, _, fraction = mantissa.partition(".")
