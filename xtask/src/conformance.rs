@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{go, input, process, python, sdk};
+use crate::{go, input, modrun, process, python, sdk};
 
 /// One SDK's program, and what the runner has to know of it.
 pub(crate) struct Program {
@@ -45,11 +45,26 @@ pub(crate) const CPP: Program = Program {
     options: &[],
 };
 
-const ALL: [Program; 4] = [PYTHON, TYPESCRIPT, GO, CPP];
+pub(crate) const RUST: Program = Program {
+    language: "rust",
+    build: || {
+        let build = ["build", "--release", "--package", "modular-runtime", "--example", "conformance"];
+        process::run(&mut process::command("cargo", &build))
+    },
+    command: || vec![modrun::program().with_file_name("examples/conformance")],
+    options: &[],
+};
+
+pub(crate) const ALL: [Program; 5] = [PYTHON, TYPESCRIPT, GO, CPP, RUST];
 const RUNNER: [&str; 5] = ["run", "--quiet", "--package", "modrun-conformance", "--"];
 const PAGE: &str = "docs/reference/conformance.md";
 
 impl Program {
+    /// The language of its SDK.
+    pub(crate) fn language(&self) -> &'static str {
+        self.language
+    }
+
     /// Builds the program.
     pub(crate) fn build(&self) -> Result<()> {
         (self.build)()

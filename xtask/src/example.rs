@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::input::{self, Input};
 use crate::modrun::{self, Report};
+use crate::process::Usage;
 use crate::{go, npm, process, python, sdk};
 
 const FOLDER: &str = "examples/event-pipeline";
@@ -104,9 +105,10 @@ impl Language {
     }
 }
 
-/// Installs and builds what all its stages need.
+/// Installs and builds what all its stages need; a language for which that fails does not keep the others from it.
 pub(crate) fn setup() -> Result<()> {
-    Language::ALL.into_iter().try_for_each(Language::prepare)
+    let prepared: Vec<Result<()>> = Language::ALL.into_iter().map(Language::prepare).collect();
+    prepared.into_iter().collect()
 }
 
 /// Checks the implementations as each language's users would.
@@ -134,6 +136,12 @@ impl Run {
         command.args(["--verify", &expected]).args(placement.options());
         process::look_first_in(&mut command, python::PROGRAMS);
         Ok(Self { command, report })
+    }
+
+    /// Runs it silently and gives its report, and what was used from outside.
+    pub(crate) fn measure(mut self) -> Result<(Report, Usage)> {
+        let usage = process::measure(&mut self.command)?;
+        Ok((Report::read(&self.report)?, usage))
     }
 
     /// Runs it and gives its report.

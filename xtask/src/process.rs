@@ -86,9 +86,13 @@ pub(crate) fn shown(command: &Command) -> String {
         })
     });
     let words = [command.get_program()].into_iter().chain(command.get_args());
-    set.chain(words.map(|word| quoted(&word.to_string_lossy().replace(&here, ""))))
-        .collect::<Vec<_>>()
-        .join(" ")
+    let moves = command.get_program() == "env";
+    let word = |word: &OsStr| match word.to_string_lossy() {
+        // In another folder, a path from here is none.
+        path if moves && path.starts_with(&here) => format!("\"{}\"", path.replace(&here, "$PWD/")),
+        word => quoted(&word.replace(&here, "")),
+    };
+    set.chain(words.map(word)).collect::<Vec<_>>().join(" ")
 }
 
 fn quoted(word: &str) -> String {
@@ -116,9 +120,9 @@ mod tests {
         let mut command = command(root().join("target/x"), &["test", "--", "a b", "it's", ""]);
         command.env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(shown(&command), r"RUSTDOCFLAGS='-D warnings' target/x test -- 'a b' 'it'\''s' ''");
-        let mut command = within("bench", "go", &["vet"]);
+        let mut command = within("bench", &root().join("x").display().to_string(), &["vet"]);
         look_first_in(&mut command, ".venv/bin");
-        assert_eq!(shown(&command), r#"PATH="$PWD/.venv/bin:$PATH" env -C bench go vet"#);
+        assert_eq!(shown(&command), r#"PATH="$PWD/.venv/bin:$PATH" env -C bench "$PWD/x" vet"#);
     }
 
     #[test]

@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
     ("conformance of TypeScript", || conformance::TYPESCRIPT.check()),
     ("conformance of Go", || conformance::GO.check()),
     ("conformance of C++", || conformance::CPP.check()),
+    ("conformance of Rust", || conformance::RUST.check()),
     ("conformance page", conformance::check_page),
     ("release build", modrun::build),
     ("golden runs, 100k events", || golden_runs(100_000)),
@@ -72,7 +73,7 @@ fn golden_runs(events: u64) -> Result<()> {
     Ok(())
 }
 
-/// So do many small batches; no number of events is a multiple of this one.
+/// So do many small batches, the last of which is not full.
 fn small_batches() -> Result<()> {
     let batch = ["--set", "batch={rows: 7}"];
     example::verified_run(Input::plain(100_000), Placement::Polyglot, &batch).map(drop)

@@ -4,6 +4,7 @@ mod baselines;
 mod contender;
 mod machine;
 mod parse;
+mod polyglot;
 
 use std::path::Path;
 
@@ -18,6 +19,8 @@ pub(crate) enum Task {
     Parse(parse::Args),
     /// What people would write by hand: a C++ monolith, and five services over gRPC
     Baselines(baselines::Args),
+    /// The pipeline with its stages as processes, in Rust and in four languages, and the price of one hop
+    Polyglot(polyglot::Args),
 }
 
 /// Measures it.
@@ -25,6 +28,7 @@ pub(crate) fn run(task: Task) -> Result<()> {
     match task {
         Task::Parse(args) => parse::run(&args),
         Task::Baselines(args) => baselines::run(&args),
+        Task::Polyglot(args) => polyglot::run(&args),
     }
 }
 
