@@ -2,7 +2,8 @@
 //!
 //! What it is: the contract that stages are written against ([`Kind`], [`Source`], [`Transform`], [`Sink`]) and, with
 //! the feature `runtime`, which is on by default, everything that runs them: [`load`] or [`Spec`] for a [`Plan`],
-//! [`run`], the [`builtin`] stages, and [`stage`], which makes a stage of a plain function.
+//! [`run`], the [`builtin`] stages, and [`stage`], which makes a stage of a plain function. [`serve`] makes a program of a
+//! stage, which `modrun run` starts as a process of its own.
 //!
 //! Guarantees: a stage written here is a stage like the built-in ones, which see no more than this crate shows.
 //!
@@ -31,7 +32,13 @@
 //! Neighbours: `modrun-core`, which this re-exports; the command `modrun`, which runs the built-in stages alone.
 
 #[cfg(feature = "runtime")]
+mod cell;
+#[cfg(feature = "runtime")]
 mod event;
+#[cfg(feature = "runtime")]
+pub mod log;
+#[cfg(feature = "runtime")]
+mod program;
 #[cfg(feature = "runtime")]
 pub mod stage;
 
@@ -45,6 +52,8 @@ pub use arrow_array::RecordBatch;
 pub use modrun_core::*;
 
 #[cfg(feature = "runtime")]
+pub use cell::Cell;
+#[cfg(feature = "runtime")]
 pub use event::{Event, Events, Fault};
 #[cfg(feature = "runtime")]
 pub use modrun_plan::{
@@ -54,3 +63,5 @@ pub use modrun_plan::{
 pub use modrun_runtime::{Differences, Live, Options, Outcome, run};
 #[cfg(feature = "runtime")]
 pub use modrun_stages::builtin;
+#[cfg(feature = "runtime")]
+pub use program::serve;

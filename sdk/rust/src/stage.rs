@@ -3,12 +3,14 @@
 //! | function of | | an error costs |
 //! |---|---|---|
 //! | [`filter`] | one event: whether it goes on | that event, which becomes a dead letter with its columns |
+//! | [`map`] | one event: the event with other columns that takes its place, or none | that event |
 //! | [`map_batch`] | one batch: the batch that takes its place | the run |
 //! | [`transform`] | nothing: opens a [`Transform`] with a memory of its own | the run |
 //!
-//! They hand on the columns that come in. A stage with a `with:` of its own, other columns, or several instances that
-//! merge implements [`Kind`].
+//! All but [`map`] hand on the columns that come in. A stage with a `with:` of its own, a source, a sink, or several
+//! instances that merge implements [`Kind`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
@@ -21,6 +23,7 @@ use modrun_core::{
 };
 use serde_json::Value;
 
+use crate::cell::{self, Cell, Rows};
 use crate::event::{Event, Events};
 
 /// Any error of a function of the user's.
@@ -28,7 +31,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A stage `use: word` that keeps the events for which `rule` is true; it sees the columns `reads`.
 ///
-/// An event for which it fails becomes a dead letter; a panic ends the run. Several workers call it at once.
+/// An event for which it fails or panics becomes a dead letter. Several workers call it at once.
 ///
 /// ```
 /// let kind = modular_runtime::stage::filter("large", &["value"], |event| Ok(event.int64("value")? >= 10));
@@ -43,9 +46,48 @@ where
         word: word.to_owned(),
         about: "keeps the events for which a function is true",
         reads: Some(reads),
+        gives: None,
         concurrency: Concurrency::Stateless,
         open: Arc::new(move |_, output| {
             Ok(Box::new(Filter { rule: rule.clone(), reads: read.clone(), output: output.clone() }))
+        }),
+    })
+}
+
+/// A stage `use: word` that puts what `make` gives in the place of each event: one with the columns `gives`, in that
+/// order and each with its type (`?` for one that may be null), or none. It sees the columns `reads`.
+///
+/// An event for which it fails or panics, or gives a cell of another type, becomes a dead letter. Several workers call
+/// it at once.
+///
+/// ```
+/// let kind = modular_runtime::stage::map(
+///     "levels",
+///     &["user", "value"],
+///     [("user", "string"), ("level", "string")],
+///     |event| {
+///         let level = if event.int64("value")? >= 10 { "high" } else { "low" };
+///         Ok(Some([event.str("user")?.into(), level.into()]))
+///     },
+/// );
+/// ```
+///
+/// # Panics
+/// If a type of `gives` is none.
+pub fn map<F, const N: usize>(word: &str, reads: &[&str], gives: [(&str, &str); N], make: F) -> Arc<dyn Kind>
+where
+    F: for<'a> Fn(&Event<'a>) -> Result<Option<[Cell<'a>; N]>, BoxError> + Send + Sync + 'static,
+{
+    let reads: Arc<[String]> = reads.iter().map(|&name| name.to_owned()).collect();
+    let (make, read): (Arc<Make<N>>, _) = (Arc::new(make), reads.clone());
+    Arc::new(Function {
+        word: word.to_owned(),
+        about: "makes other events by a function",
+        reads: Some(reads),
+        gives: Some(cell::schema(&gives)),
+        concurrency: Concurrency::Stateless,
+        open: Arc::new(move |_, output| {
+            Ok(Box::new(Map { make: make.clone(), reads: read.clone(), output: output.clone() }))
         }),
     })
 }
@@ -63,6 +105,7 @@ where
         word: word.to_owned(),
         about: "changes batches by a function",
         reads: None,
+        gives: None,
         concurrency: Concurrency::Stateless,
         open: Arc::new(move |_, output| Ok(Box::new(MapBatch { map: map.clone(), output: output.clone() }))),
     })
@@ -79,6 +122,7 @@ where
         word: word.to_owned(),
         about: "sees all batches in order",
         reads: None,
+        gives: None,
         concurrency: Concurrency::Ordered,
         open: Arc::new(move |ctx, _| Ok(Box::new(open(ctx)?))),
     })
@@ -90,6 +134,8 @@ struct Function {
     about: &'static str,
     /// The columns that it sees; `None`: all.
     reads: Option<Arc<[String]>>,
+    /// The columns that it gives; `None`: those that come in.
+    gives: Option<SchemaRef>,
     concurrency: Concurrency,
     open: Arc<OpenFunction>,
 }
@@ -136,6 +182,9 @@ impl Function {
         if !problems.is_empty() {
             return Err(problems);
         }
+        if let Some(gives) = &self.gives {
+            return Ok((gives.clone(), reads.iter().collect()));
+        }
         let handed_on = input.fields().iter().filter(|field| wanted.contains(field.name()));
         let output = Schema::new(handed_on.cloned().collect::<Vec<_>>());
         Ok((Arc::new(output), wanted.clone().with(reads.iter().map(String::as_str))))
@@ -163,8 +212,8 @@ where
         let mut mask = Vec::with_capacity(batch.num_rows());
         let failed_before = out.dead_letters.len();
         for (row, event) in events.iter().enumerate() {
-            mask.push((self.rule)(&event).unwrap_or_else(|error| {
-                out.dead_letter(dead_letter(&batch, row, error.as_ref()));
+            mask.push(call(|| (self.rule)(&event)).unwrap_or_else(|error| {
+                set_aside(&batch, row, error.as_ref(), out);
                 false
             }));
         }
@@ -193,10 +242,53 @@ pub fn keep(batch: &RecordBatch, goes_on: Vec<bool>, out: &mut Output) -> Result
     Ok(())
 }
 
-fn dead_letter(batch: &RecordBatch, row: usize, error: &(dyn std::error::Error + 'static)) -> DeadLetter {
+/// Sets the event in `row` of `batch` aside because of `error`: it becomes a dead letter with its columns. Rows are set
+/// aside in their order.
+pub fn set_aside(
+    batch: &RecordBatch,
+    row: usize,
+    error: &(dyn std::error::Error + 'static),
+    out: &mut Output,
+) {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     let cause = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    DeadLetter { reason: "function".into(), cause, detail: None, origin: None, payload: Payload::Event(ndjson::event(batch, row)) }
+    let payload = Payload::Event(ndjson::event(batch, row));
+    out.dead_letter(DeadLetter { reason: "function".into(), cause, detail: None, origin: None, payload });
+}
+
+/// Calls a function for one event; a panic is its error.
+pub(crate) fn call<T>(function: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> {
+    catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Err(format!("the code panicked: {}", text.unwrap_or("no message")).into())
+    })
+}
+
+type Make<const N: usize> =
+    dyn for<'a> Fn(&Event<'a>) -> Result<Option<[Cell<'a>; N]>, BoxError> + Send + Sync;
+
+struct Map<const N: usize> {
+    make: Arc<Make<N>>,
+    reads: Arc<[String]>,
+    output: SchemaRef,
+}
+
+impl<const N: usize> Transform for Map<N> {
+    fn process(&mut self, batch: RecordBatch, out: &mut Output) -> Result<()> {
+        let mut made = Rows::new(&self.output);
+        for (row, event) in Events::of(&batch, self.reads.iter().map(String::as_str)).iter().enumerate() {
+            match call(|| (self.make)(&event)?.map(|cells| Ok(made.push(&cells)?)).transpose()) {
+                Ok(Some(())) => {}
+                Ok(None) => out.filtered += 1,
+                Err(error) => set_aside(&batch, row, error.as_ref(), out),
+            }
+        }
+        if !made.is_empty() {
+            out.emit(made.finish().map_err(defect)?);
+        }
+        Ok(())
+    }
 }
 
 struct MapBatch<F> {

@@ -3,6 +3,7 @@
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use modrun_core::value::ndjson;
 use modrun_core::{DeadLetter, ErrorKind, Payload, Seq, raw_schema};
 use modrun_wire::Failed;
 
@@ -10,8 +11,26 @@ use modrun_wire::Failed;
 const EVENT_BYTES_MAX: usize = 512 << 10;
 const SHOWN_BYTES: usize = 1 << 10;
 
-/// What the runtime is told of an event of the batch `input` that went wrong.
-pub(super) fn failed(letter: DeadLetter, input: Seq, rows: &RecordBatch) -> Failed {
+/// What the runtime is told of the events of the batch `input` that went wrong, in their order.
+pub(super) fn told(letters: impl Iterator<Item = DeadLetter>, input: Seq, rows: &RecordBatch) -> Vec<Failed> {
+    let mut next = 0;
+    let mut all: Vec<Failed> = Vec::new();
+    for letter in letters {
+        let failed = failed(letter, input, rows, &mut next);
+        let words = |failed: &Failed| (failed.code.clone(), failed.message.clone(), failed.detail.clone());
+        let is_whole = |failed: &Failed| failed.event.is_empty() && failed.text_length == 0;
+        match all.last_mut() {
+            Some(last) if is_whole(last) && is_whole(&failed) && words(last) == words(&failed) => {
+                last.rows.extend(failed.rows);
+            }
+            _ => all.push(failed),
+        }
+    }
+    all
+}
+
+/// One event; a row before `next` is none that it can be.
+fn failed(letter: DeadLetter, input: Seq, rows: &RecordBatch, next: &mut usize) -> Failed {
     let DeadLetter { reason, cause, detail, origin, payload } = letter;
     let told = Failed {
         kind: ErrorKind::Stage,
@@ -25,6 +44,12 @@ pub(super) fn failed(letter: DeadLetter, input: Seq, rows: &RecordBatch) -> Fail
     let line = origin.filter(|_| rows.schema() == raw_schema()).and_then(|origin| line(rows, origin.offset));
     if let Some((row, text_offset, text_length)) = line {
         return Failed { rows: vec![row], text_offset, text_length, ..told };
+    }
+    if let Payload::Event(event) = &payload
+        && let Some(row) = (*next..rows.num_rows()).find(|&row| ndjson::event(rows, row) == *event)
+    {
+        *next = row + 1;
+        return Failed { rows: vec![row as u32], ..told };
     }
     let event = match payload {
         Payload::Event(event) => serde_json::Value::Object(event),

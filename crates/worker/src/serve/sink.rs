@@ -48,14 +48,17 @@ pub(super) fn run(stage: &Stage, bound: &Bound, mut sink: Box<dyn Sink>) -> Resu
     account.tell(guest, (0, 0))?;
     guest.say(&FromStage::Done(Done { artifact, rows: written.rows() }))?;
     guest.flush()?;
+    let mut committed = false;
     super::leave(guest, &mut |request| match request {
         Request::Commit => {
             sink.commit()?;
+            committed = true;
             guest.say(&FromStage::Committed)?;
             guest.flush()
         }
         _ => Err(Error::internal("a sink was asked for more after its end")),
-    })
+    })?;
+    if committed { Ok(()) } else { Err(Error::unavailable("the runtime has gone without its results")) }
 }
 
 /// Where the results stand until they are committed: a sink that writes a file names it `path`.

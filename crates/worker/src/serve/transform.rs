@@ -122,8 +122,7 @@ fn serve(
 }
 
 fn answer(seq: Seq, input: &RecordBatch, output: &mut Output) -> Answer {
-    let letters = output.dead_letters.drain(..);
-    let failed = letters.map(|letter| letters::failed(letter, seq, input)).collect();
+    let failed = letters::told(output.dead_letters.drain(..), seq, input);
     let events = output.events_found.take().unwrap_or(input.num_rows() as u64) as u32;
     let filtered = std::mem::take(&mut output.filtered) as u32;
     Answer { rows: std::mem::take(&mut output.batches), failed, credit: Credit { seq, events, filtered } }
