@@ -5,12 +5,14 @@
 //!
 //! Guarantees: unknown keys are refused; what a case leaves out has the default that `README.md` names.
 //!
-//! Neighbours: `stages` knows what a stage's columns are where a case does not say; `script` performs a case.
+//! Neighbours: `step` has the steps of a script; `stages` knows what a stage's columns are where a case does not say;
+//! `script` performs a case.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::step::Step;
 use crate::{Error, Result, yaml};
 
 /// One entry of a file of cases.
@@ -24,11 +26,12 @@ pub struct Case {
     pub rules: Vec<String>,
     /// The stage under test.
     pub stage: String,
-    /// Forms of the handler; both, if it is left out.
-    #[serde(default = "Form::all")]
+    /// Forms of the handler; both, if only `carriers` are there.
+    #[serde(default)]
     pub forms: Vec<Form>,
-    /// How payloads travel; both ways, if it is left out.
-    #[serde(default = "Carrier::all")]
+    /// How payloads travel; both ways, if only `forms` are there. Without both, `event` goes over `shm` and `batch` inline:
+    /// a case about values needs every form and every carrier, but not every pair.
+    #[serde(default)]
     pub carriers: Vec<Carrier>,
     /// What the program has to be able to do for the case to apply.
     #[serde(default)]
@@ -90,10 +93,6 @@ pub enum Form {
 }
 
 impl Form {
-    fn all() -> Vec<Self> {
-        vec![Form::Event, Form::Batch]
-    }
-
     /// The word for it on a command line.
     pub fn word(self) -> &'static str {
         match self {
@@ -109,15 +108,11 @@ impl Form {
 pub enum Carrier {
     /// Behind their messages; there are no segments.
     Inline,
-    /// In segments, the smallest ones aside.
+    /// In segments.
     Shm,
 }
 
 impl Carrier {
-    fn all() -> Vec<Self> {
-        vec![Carrier::Inline, Carrier::Shm]
-    }
-
     /// The word for it on a command line.
     pub fn word(self) -> &'static str {
         match self {
@@ -215,7 +210,7 @@ pub struct Settings {
     pub window_batches: Option<u32>,
     /// Bytes without credit; 64 MiB.
     pub window_bytes: Option<u64>,
-    /// Bytes of a payload that travels inline; 64 MiB with the carrier `inline`, 256 with `shm`.
+    /// Bytes of a payload that travels inline; 64 MiB with the carrier `inline`, 0 with `shm`.
     pub inline_max: Option<u64>,
     /// Bytes of the input segment with the carrier `shm`; 64 MiB.
     pub input_segment: Option<u64>,
@@ -257,102 +252,6 @@ pub enum Credits {
     Reversed,
     /// Not before the step `release`.
     Withheld,
-}
-
-/// One step of the runtime.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Step {
-    /// Start the program without `MODRUN_STAGE` and wait for its end.
-    StartAlone,
-    /// Send `Open` and the state, wait for `Ready`.
-    Open,
-    /// Send `Open` and go on at once.
-    OpenWithoutWaiting,
-    /// Send all batches that are left, as far as the window allows.
-    Send,
-    /// Send so many batches.
-    SendBatches(usize),
-    /// Wait until every batch that was sent has its credit.
-    Settle,
-    /// Wait until the stage has sent so many rows.
-    AwaitRows(u64),
-    /// Wait until the stage has used up its window.
-    AwaitFullWindow,
-    /// Leave the stage alone for so long.
-    PauseMs(u64),
-    /// Give the credits that were withheld, and all further ones at once.
-    Release,
-    /// Ask for the stage's state and wait for it.
-    Snapshot,
-    /// End the program, start another one, open it with the state of the last snapshot.
-    Restart,
-    /// Send `End`.
-    End,
-    /// Wait for `Done`.
-    Done,
-    /// Send `Commit`, wait for `Committed`.
-    Commit,
-    /// Close the socket, wait for the program's end.
-    Close,
-    /// Send these bytes, in hexadecimal; `00*9` stands for nine zero bytes.
-    Bytes(String),
-    /// Send a batch that breaks a rule.
-    Break(Breach),
-    /// Wait until the program says that it failed, and ends.
-    Failure,
-    /// Send the next batch with other bytes, in hexadecimal, from a position of its payload on.
-    Corrupt(Corruption),
-}
-
-/// Other bytes in a payload.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Corruption {
-    /// Count from the beginning of this column's struct, not of the payload.
-    pub column: Option<usize>,
-    /// Count from the beginning of this buffer of the column.
-    pub buffer: Option<Part>,
-    /// Where the bytes begin.
-    pub at: usize,
-    /// The bytes in hexadecimal; none: the payload ends here.
-    pub put: String,
-}
-
-/// A buffer of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// The validity bitmap.
-    Validity,
-    /// The values.
-    Values,
-    /// The string offsets.
-    Offsets,
-    /// The string bytes.
-    Bytes,
-}
-
-/// How a batch of the runtime breaks a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Breach {
-    /// Its `seq` is the one after the next one.
-    SeqGap,
-    /// Its payload ends beyond the segment.
-    OutsideSegment,
-    /// Its offset is not a multiple of 64.
-    OddOffset,
-    /// Its frame has a longer payload than `length` says.
-    LengthMismatch,
-    /// It names one row more than its table has.
-    RowsMismatch,
-    /// Its fields are in another order.
-    FieldOrder,
-    /// It is neither a table nor a selection.
-    UnknownForm,
-    /// It travels inline, though it is longer than `inline_max`.
-    LongInline,
 }
 
 /// What must come of a case.
@@ -501,12 +400,20 @@ fn spell_out(group: &str, case: &Case, runs: &mut Vec<Run>) -> Result<()> {
         variants.push((format!("{case_id}/{size}"), variant));
     }
     for (case_id, case) in variants {
-        for &form in &case.forms {
-            for &carrier in &case.carriers {
-                let id = format!("{case_id}/{}/{}", form.word(), carrier.word());
-                runs.push(Run { id, case_id: case_id.clone(), case: case.clone(), form, carrier });
-            }
+        for (form, carrier) in pairs(&case) {
+            let id = format!("{case_id}/{}/{}", form.word(), carrier.word());
+            runs.push(Run { id, case_id: case_id.clone(), case: case.clone(), form, carrier });
         }
     }
     Ok(())
+}
+
+fn pairs(case: &Case) -> Vec<(Form, Carrier)> {
+    let forms = if case.forms.is_empty() { &[Form::Event, Form::Batch][..] } else { &case.forms };
+    let carriers =
+        if case.carriers.is_empty() { &[Carrier::Inline, Carrier::Shm][..] } else { &case.carriers };
+    if case.forms.is_empty() && case.carriers.is_empty() {
+        return vec![(Form::Event, Carrier::Shm), (Form::Batch, Carrier::Inline)];
+    }
+    forms.iter().flat_map(|&form| carriers.iter().map(move |&carrier| (form, carrier))).collect()
 }

@@ -35,6 +35,7 @@ mod session;
 mod shuffle;
 mod slack;
 mod stages;
+pub mod step;
 mod table;
 pub mod value;
 mod verdict;

@@ -170,3 +170,44 @@ fn judged(run: &Run, command: &[OsString], choice: &Choice, sdk: &mut String) ->
     };
     outcome.map_err(|error| format!("{error}{}", record.log_tail()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::path::Path;
+
+    use glob::Pattern;
+
+    use super::{Choice, chosen};
+    use crate::script::Performance;
+    use crate::verdict;
+
+    /// Its rules name the cases that check them, as `` `frame/*` ``.
+    const PROTOCOL: &str = include_str!("../../proto/PROTOCOL.md");
+
+    #[test]
+    fn every_case_makes_sense() {
+        let mut ids = HashSet::new();
+        for run in chosen(&Choice::default()).unwrap() {
+            assert!(ids.insert(run.id.clone()), "`{}` is there twice", run.id);
+            let sense = Performance::new(&run, &["true".into()], Path::new("/"))
+                .and_then(|performance| verdict::expected(&run, &performance, false));
+            assert!(sense.is_ok(), "{}: {}", run.id, sense.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn the_protocol_names_cases_that_are_there() {
+        let runs = chosen(&Choice::default()).unwrap();
+        let of_cases = |word: &&str| {
+            let letters = word.strip_suffix("/*").or_else(|| word.strip_prefix("*/"));
+            letters.is_some_and(|letters| letters.bytes().all(|byte| byte.is_ascii_lowercase()))
+        };
+        let named: Vec<&str> = PROTOCOL.split('`').filter(of_cases).collect();
+        assert!(named.len() > 20, "the rules name cases");
+        for name in named {
+            let pattern = Pattern::new(name).unwrap();
+            assert!(runs.iter().any(|run| pattern.matches(&run.id)), "`{name}` is no case");
+        }
+    }
+}

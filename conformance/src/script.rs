@@ -17,19 +17,20 @@ use modrun_shm::Exit;
 use modrun_wire::{BatchPolicy, Open, Place, ToStage};
 use serde_json::Value as Json;
 
-use crate::case::{Batches, Breach, Carrier, Corruption, Part, Rows, Run, Settings, Step, Strings};
+use crate::case::{Batches, Carrier, Rows, Run, Settings, Strings};
 use crate::program::{Program, Start};
 use crate::record::Record;
 use crate::session::{Session, Setup};
 use crate::stages::Stage;
+use crate::step::{Breach, Corruption, Part, Step};
 use crate::value::{self, Columns, Row};
 use crate::{Error, Result, generate, shuffle, slack, table};
 
 /// What `Open` says if a case does not.
 const WINDOW_BATCHES: u32 = 4;
 const SEGMENT_BYTES: u64 = 64 << 20;
-/// Small, so that most payloads travel in the segment.
-const SHM_INLINE_MAX: u64 = 256;
+/// So that every payload with a single byte travels in the segment.
+const SHM_INLINE_MAX: u64 = 0;
 /// The numbers of the socket, the input and the output segment.
 const NUMBERS: [i32; 3] = [3, 4, 5];
 
@@ -123,15 +124,8 @@ impl Performance {
             Step::AwaitFullWindow => {
                 session.until("a full window of output", |session| session.window_full())
             }
-            Step::PauseMs(millis) => {
-                session.flush()?;
-                std::thread::sleep(Duration::from_millis(*millis));
-                Ok(())
-            }
-            Step::Release => {
-                session.release();
-                session.flush()
-            }
+            Step::PauseMs(millis) => session.pause(Duration::from_millis(*millis)),
+            Step::Release => session.release(),
             Step::Snapshot => {
                 session.send_barrier()?;
                 session.until("Snapshot", |session| session.record.snapshot.is_some())

@@ -37,6 +37,8 @@ use crate::{Error, Result, broken, slack, table};
 const POISON: u8 = 0xa5;
 /// How long nothing must happen before credits that were put aside are given.
 const QUIET: Duration = Duration::from_millis(20);
+/// How long a stage that was asked for its state waits for each credit.
+const SLOW: Duration = Duration::from_millis(1);
 
 /// Something that the reader thread hands over.
 enum Arrived {
@@ -211,10 +213,26 @@ impl<'s> Session<'s> {
         self.referee.in_flight() >= self.setup.open.window_batches as usize
     }
 
-    /// Gives all credits from now on.
-    pub(crate) fn release(&mut self) {
+    /// Leaves the stage alone for so long; what comes meanwhile is taken.
+    pub(crate) fn pause(&mut self, time: Duration) -> Result<()> {
+        self.flush()?;
+        let end = Instant::now() + time;
+        loop {
+            match self.arrived.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(arrived) => self.handle(arrived)?,
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Ended),
+            }
+            self.flush()?;
+        }
+    }
+
+    /// Gives all credits from now on. What is there by now was sent without them, and is judged so.
+    pub(crate) fn release(&mut self) -> Result<()> {
+        self.pause(Duration::ZERO)?;
         self.credits = Credits::Prompt;
         self.give_withheld();
+        self.flush()
     }
 
     fn give_withheld(&mut self) {
@@ -253,7 +271,7 @@ impl<'s> Session<'s> {
                 Credits::Reversed if self.window_full() => Duration::ZERO,
                 Credits::Reversed => QUIET,
                 // A stage that was asked for its state may need a little credit before it gets to it.
-                Credits::Withheld if asked => QUIET,
+                Credits::Withheld if asked => SLOW,
                 _ => break,
             };
             match self.arrived.recv_timeout(quiet) {

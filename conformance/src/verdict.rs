@@ -18,6 +18,7 @@ use crate::case::{Case, Expect, Failure, Kind, Run, Selections};
 use crate::record::Record;
 use crate::reference::{Emitted, Question, Reference, number, reference};
 use crate::script::{Performance, code, lines, read_row};
+use crate::step::Step;
 use crate::value::{Row, Shown};
 use crate::{Error, Result};
 
@@ -39,20 +40,11 @@ pub(crate) fn check(
     if let Some(exit @ Exit::Signal(_)) = record.exit {
         return wrong(format!("ended with {exit}"));
     }
-    if case.script.first() == Some(&crate::case::Step::StartAlone) {
+    if case.script.first() == Some(&Step::StartAlone) {
         return check_log(&case.expect, record)
             .and_then(|()| check_exit(case.expect.exit.unwrap_or(2), record));
     }
-    let question = Question {
-        name: &case.stage,
-        form: run.form,
-        stage: &performance.setup.stage,
-        config: &performance.config,
-        batches: &performance.setup.batches,
-        safe_int64,
-    };
-    let mut reference = reference(&question)?;
-    adapt(&mut reference, case, performance)?;
+    let mut reference = expected(run, performance, safe_int64)?;
     if !case.expect.may_fail {
         check_failure(reference.failure.as_ref(), record)?;
     }
@@ -73,6 +65,21 @@ pub(crate) fn check(
         _ => record.done.is_some(),
     };
     check_exit(case.expect.exit.unwrap_or(i32::from(!finished)), record)
+}
+
+/// What must come of a run: the reference, and what the case says besides.
+pub(crate) fn expected(run: &Run, performance: &Performance, safe_int64: bool) -> Result<Reference> {
+    let question = Question {
+        name: &run.case.stage,
+        form: run.form,
+        stage: &performance.setup.stage,
+        config: &performance.config,
+        batches: &performance.setup.batches,
+        safe_int64,
+    };
+    let mut reference = reference(&question)?;
+    adapt(&mut reference, &run.case, performance)?;
+    Ok(reference)
 }
 
 /// Says of a stage that did too little how it ended.
