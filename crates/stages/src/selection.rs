@@ -32,7 +32,13 @@ pub(crate) fn set_aside(
 ) {
     for (row, cause) in errors {
         let payload = Payload::Event(ndjson::event(batch, row));
-        out.dead_letter(DeadLetter { reason: "expression".into(), cause, detail: None, origin: None, payload });
+        out.dead_letter(DeadLetter {
+            reason: "expression".into(),
+            cause,
+            detail: None,
+            origin: None,
+            payload,
+        });
     }
 }
 

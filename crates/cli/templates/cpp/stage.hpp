@@ -12,5 +12,6 @@ inline std::optional<modular_runtime::Event> with_level(modular_runtime::Event e
 }
 
 inline modular_runtime::Stage stage() {
-  return modular_runtime::transform(with_level).output({{"user", "string"}, {"value", "int64"}, {"level", "string"}});
+  return modular_runtime::transform(with_level)
+      .output({{"user", "string"}, {"value", "int64"}, {"level", "string"}});
 }

@@ -43,7 +43,7 @@ fn a_line_longer_than_the_limit_is_a_dead_letter_however_it_looks() {
     assert_eq!(parser.text(text.as_bytes(), &start, &mut out).unwrap(), 5);
     assert_eq!(parser.columns.rows, 4);
     let letter = &out.dead_letters[0];
-    assert_eq!((letter.reason, letter.origin.as_ref().unwrap().line), ("too_long", Some(4)));
+    assert_eq!((&*letter.reason, letter.origin.as_ref().unwrap().line), ("too_long", Some(4)));
     let Payload::Raw { bytes, truncated } = &letter.payload else { panic!("a raw line") };
     assert_eq!((bytes.len(), *truncated), (KEPT_OF_LONG_LINE, true));
 }

@@ -73,7 +73,7 @@ pub(crate) fn events(out: &Output) -> Value {
 pub(crate) fn set_aside(out: &Output) -> Vec<(&str, Value)> {
     let letters = out.dead_letters.iter().map(|letter| match &letter.payload {
         Payload::Event(event) => {
-            assert_eq!((letter.reason, &letter.origin), ("expression", &None));
+            assert_eq!((&*letter.reason, &letter.origin), ("expression", &None));
             (letter.cause.as_str(), json!(event))
         }
         other => panic!("no event: {other:?}"),
