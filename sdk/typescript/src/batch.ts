@@ -11,8 +11,18 @@ import type { Memory } from "./segment.js";
 import { type Layout, readTable } from "./table.js";
 import { clearUnused, countBits } from "./table-values.js";
 
+/** An event of a batch that has failed: a row, or a line of a row's text. */
+export interface FailedEvent {
+  readonly row: number;
+  readonly error: unknown;
+  /** Where in the row's text the line begins, and its bytes without the newline. */
+  readonly line?: { readonly offset: number; readonly length: number };
+}
+
 /** Rows of the same columns. */
 export class Batch {
+  /** @internal */
+  readonly failures: FailedEvent[] = [];
   /** @internal The batch may stay after its handler has returned. */
   kept = false;
   /** How many events the batch holds, for the run's report; its rows, unless code that reads text knows better. */
@@ -76,6 +86,11 @@ export class Batch {
     const selection = new Selection(this.rows);
     for (let row = 0; row < this.rows; row++) if (predicate(row)) selection.keep(row);
     return selection;
+  }
+
+  /** The event of a row has failed, or one line of the row's text; all others go on. */
+  fail(row: number, error: unknown, line?: FailedEvent["line"]): void {
+    this.failures.push(line === undefined ? { row, error } : { row, error, line });
   }
 
   /** Lets the batch stay after the handler has returned. Gives the same batch. */

@@ -4,11 +4,10 @@
  * Neighbours: the loops give what user code returned, `link` sends.
  */
 import { Doing } from "./activity.js";
-import { Batch, Selection } from "./batch.js";
+import { Batch, type FailedEvent, Selection } from "./batch.js";
 import { Encoder } from "./builder.js";
 import type { Routine } from "./channel.js";
 import { EventReader } from "./events.js";
-import type { Failure } from "./failure.js";
 import type { Link } from "./link.js";
 import { type Event, type Schema, sameSchema } from "./schema.js";
 import type { Pool } from "./segment.js";
@@ -34,8 +33,12 @@ export class Emitter {
    * Sends events as tables. Events that fit no column, or no payload, are left out and given back, with all others of
    * the same origin: `origins` has the row of each event, in order; without it every event is its own.
    */
-  *events(events: readonly Event[], origins: readonly number[] | null, input: number): Routine<Failure[]> {
-    const failures: Failure[] = [];
+  *events(
+    events: readonly Event[],
+    origins: readonly number[] | null,
+    input: number,
+  ): Routine<FailedEvent[]> {
+    const failures: FailedEvent[] = [];
     for (let from = 0; from < events.length;) {
       const to = boundary(origins, from, Math.min(from + ROWS_MAX, events.length), events.length);
       const whole = to - from === events.length;
@@ -58,7 +61,7 @@ export class Emitter {
     events: readonly Event[],
     origins: readonly number[] | null,
     input: number,
-  ): Routine<Failure[]> {
+  ): Routine<FailedEvent[]> {
     this.link.ledger.enter(Doing.Encode);
     const faults = this.encoder.events(this.writer, events);
     if (faults.length > 0) return yield* this.sound(events, origins, input, faults);
@@ -81,8 +84,8 @@ export class Emitter {
     events: readonly Event[],
     origins: readonly number[] | null,
     input: number,
-    faults: readonly Failure[],
-  ): Routine<Failure[]> {
+    faults: readonly FailedEvent[],
+  ): Routine<FailedEvent[]> {
     const first = new Map<number, unknown>();
     for (const { row, error } of faults) {
       const origin = origins?.[row] ?? row;
@@ -99,7 +102,7 @@ export class Emitter {
   }
 
   /** Sends a batch; gives the rows that cannot be sent. */
-  *batch(batch: Batch, input: number): Routine<Failure[]> {
+  *batch(batch: Batch, input: number): Routine<FailedEvent[]> {
     const { memory, bytes, rows } = batch;
     if (bytes <= this.link.payloadMax) {
       yield* this.link.emit([memory.bytes.subarray(0, bytes)], rows, 0, input);

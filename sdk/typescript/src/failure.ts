@@ -3,6 +3,7 @@
  *
  * Neighbours: the loops say which rows have failed, `run` what has ended the stage.
  */
+import type { FailedEvent } from "./batch.js";
 import { FrameError } from "./frame.js";
 import { type Failed, Kind, MessageError } from "./message.js";
 import { Fatal } from "./stage.js";
@@ -13,28 +14,27 @@ const DETAIL_BYTES_MAX = 8 << 10;
 /** So many rows fit into one message, whatever their numbers are. */
 const ROWS_MAX = 100_000;
 
-/** A row of a batch that has failed. */
-export interface Failure {
-  readonly row: number;
-  readonly error: unknown;
-}
-
 /** What has ended the stage. */
 export function stageFailure(error: unknown): Failed {
   return { kind: kindOf(error), ...words(error), input: 0, rows: [] };
 }
 
 /** The failures of a batch's rows; rows that failed with equal words are one message. */
-export function rowFailures(input: number, failures: readonly Failure[]): Failed[] {
+export function rowFailures(input: number, failures: readonly FailedEvent[]): Failed[] {
   const alike = new Map<string, { words: ReturnType<typeof words>; rows: number[] }>();
-  for (const { row, error } of failures) {
+  const messages: Failed[] = [];
+  for (const { row, error, line } of failures) {
     const said = words(error);
+    if (line !== undefined) {
+      const place = { text_offset: line.offset, text_length: line.length };
+      messages.push({ kind: Kind.Stage, ...said, input, rows: [row], ...place });
+      continue;
+    }
     const key = `${said.code}\0${said.message}\0${said.detail}`;
     const group = alike.get(key);
     if (group === undefined) alike.set(key, { words: said, rows: [row] });
     else group.rows.push(row);
   }
-  const messages: Failed[] = [];
   for (const { words, rows } of alike.values()) {
     for (let at = 0; at < rows.length; at += ROWS_MAX) {
       messages.push({ kind: Kind.Stage, ...words, input, rows: rows.slice(at, at + ROWS_MAX) });

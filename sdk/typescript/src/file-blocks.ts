@@ -13,7 +13,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
 const NEWLINE = 10;
-const BLOCK_BYTES = 1 << 20;
+const BLOCK_BYTES = 2 << 20;
 const BLOCK_BYTES_MAX = 1 << 30;
 
 /** Raw text: one line, or a block of whole lines. */
@@ -83,8 +83,8 @@ export class FileBlocks implements Iterable<TextBlock> {
   private cut(): number {
     const { buffer, start, end } = this;
     if (this.lines === 0) {
-      const newline = end > start ? buffer.subarray(0, end).lastIndexOf(NEWLINE) : -1;
-      return newline >= start ? newline + 1 : this.ended ? end : start;
+      if (this.ended || end === start) return end;
+      return Math.max(start, buffer.lastIndexOf(NEWLINE, end - 1) + 1);
     }
     let cut = start;
     for (let line = 0; line < this.lines; line++) {

@@ -22,6 +22,8 @@ export const STATE_CHUNK_MAX = 1 << 20;
 /** What `input` is for a batch that no single batch caused, and `offset` for an inline payload. */
 export const NONE = -1;
 
+/** Of a frame whose message has not begun to come. */
+const UNKNOWN_TAG = -1;
 const READ_BYTES = 64 << 10;
 const BATCH_LENGTH = 44;
 const CREDIT_LENGTH = 21;
@@ -72,7 +74,7 @@ export class FrameReader {
   space(): Buffer {
     if (this.start === this.end) this.start = this.end = 0;
     const held = this.end - this.start;
-    const needed = Math.max(held + 1, held >= 8 ? this.frameLength() : 8);
+    const needed = Math.max(held + 1, held > 8 ? this.frameLength() : 9);
     if (this.start + needed > this.buffer.length) {
       const room = needed > this.buffer.length ? Buffer.allocUnsafeSlow(2 * needed) : this.buffer;
       this.buffer.copy(room, 0, this.start, this.end);
@@ -101,26 +103,26 @@ export class FrameReader {
     if (tag === BATCH_TAG) this.readBatch();
     else if (tag === CREDIT_TAG) this.readCredit();
     else this.kind = Frame.Message;
-    const payload = this.payloadEnd - this.payloadStart;
-    const most = tag === BATCH_TAG ? this.payloadMax : tag === STATE_TAG ? STATE_CHUNK_MAX : 0;
-    if (payload > most) {
-      throw new FrameError(
-        `a frame has an inline payload of \`${payload}\` bytes where at most \`${most}\` may be`,
-      );
-    }
     return true;
   }
 
+  /** Bytes of the frame that has begun; refuses one that is too long before it has come as a whole. */
   private frameLength(): number {
     const message = this.buffer.readUInt32LE(this.start);
     const payload = this.buffer.readUInt32LE(this.start + 4);
-    const most = Math.max(this.payloadMax, STATE_CHUNK_MAX);
+    const tag = message === 0 ? 0 : this.end - this.start > 8 ? this.buffer[this.start + 8] : UNKNOWN_TAG;
+    const most = this.payloadLimit(tag);
     if (message > MESSAGE_MAX || payload > most) {
       throw new FrameError(
         `a frame announces \`${message}\` and \`${payload}\` bytes where at most \`${MESSAGE_MAX}\` and \`${most}\` may be`,
       );
     }
     return 8 + message + payload;
+  }
+
+  private payloadLimit(tag: number | undefined): number {
+    if (tag === BATCH_TAG) return this.payloadMax;
+    return tag === STATE_TAG ? STATE_CHUNK_MAX : tag === UNKNOWN_TAG ? Infinity : 0;
   }
 
   private readBatch(): void {
@@ -266,8 +268,9 @@ export class FrameWriter {
 
 /** 2^64 - 1 is `NONE`; no other number comes near 2^53. */
 function readU64(bytes: Buffer, at: number): number {
+  const low = bytes.readUInt32LE(at);
   const high = bytes.readUInt32LE(at + 4);
-  return high === WORD - 1 ? NONE : high * WORD + bytes.readUInt32LE(at);
+  return high === WORD - 1 && low === WORD - 1 ? NONE : high * WORD + low;
 }
 
 function writeU64(bytes: Buffer, at: number, value: number): void {

@@ -6,11 +6,11 @@
  */
 import { serialize } from "node:v8";
 import { Doing } from "./activity.js";
-import { Batch, Selection } from "./batch.js";
+import { Batch, type FailedEvent, Selection } from "./batch.js";
 import { isPromise, type Routine, settled } from "./channel.js";
 import { Emitter, emitted } from "./emitter.js";
 import { EventReader, Outcomes, type Rows } from "./events.js";
-import { type Failure, rowFailures } from "./failure.js";
+import { rowFailures } from "./failure.js";
 import { NONE } from "./frame.js";
 import type { Incoming, Link } from "./link.js";
 import { Concurrency, Role, type ToStage } from "./message.js";
@@ -150,6 +150,7 @@ export class ProcessLoop {
       return 0;
     }
     link.ledger.enter(Doing.Encode);
+    this.failed(seq, batch.failures);
     if (emitter === null) return 0;
     return yield* this.outputs(outputs, batch, seq, emitter);
   }
@@ -177,11 +178,12 @@ export class ProcessLoop {
       seq,
       Array.from(failures, ([row, error]) => ({ row: Math.min(row, batch.rows - 1), error })),
     );
-    if (rows === 0) return batch.rows;
-    return outputs.every((output) => output instanceof Selection) ? Math.max(0, batch.rows - rows) : 0;
+    // A batch says which rows were dropped only where it is a selection, or nothing at all.
+    const told = rows === 0 || outputs.every((output) => output instanceof Selection);
+    return told ? Math.max(0, batch.rows - rows - batch.failures.length) : 0;
   }
 
-  private failed(seq: number, failures: readonly Failure[]): void {
+  private failed(seq: number, failures: readonly FailedEvent[]): void {
     if (failures.length === 0) return;
     for (const failed of rowFailures(seq, failures)) this.link.send({ failed });
   }
