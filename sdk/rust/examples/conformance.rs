@@ -62,7 +62,10 @@ fn kind(name: &str, is_batch: bool) -> Option<Arc<dyn Kind>> {
             let wanted = whole(config, "n");
             each(move |batch, out| match holds(&batch, wanted)? {
                 true => Err(Error::stage(format!("met n: {wanted}"))),
-                false => Ok(out.emit(batch)),
+                false => {
+                    out.emit(batch);
+                    Ok(())
+                }
             })
         }),
         "fail_finish" => transform(ordered, None, |_, _| Ok(Box::new(FailFinish))),
