@@ -16,10 +16,6 @@ Neighbours: `table` has the layout, `event` is the other form, `compute` evaluat
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 

@@ -193,16 +193,19 @@ class Pump:
             since = emitter.link.ledger.since
             self._turn += 1
             self._inside = True
-        more = self._fill(emitter.target)
-        with self._lock:
-            self._inside = False
-            took_nanos = time.monotonic_ns() - since
-            events = list(queue)
-            queue.clear()
-            emitter.emit(events, took_nanos)
-            emitter.listen()
-            if more:
-                emitter.make_room()
+        try:
+            more = self._fill(emitter.target)
+        finally:
+            # What the generator gave before an error was given.
+            with self._lock:
+                self._inside = False
+                took_nanos = time.monotonic_ns() - since
+                events = list(queue)
+                queue.clear()
+                emitter.emit(events, took_nanos)
+        emitter.listen()
+        if more:
+            emitter.make_room()
         return more and not emitter.stopped
 
     def _fill(self, target: int) -> bool:

@@ -210,11 +210,18 @@ class Peer:
 
     def wait(self, test: Callable[[], Any]) -> None:
         """Waits until something holds; fails if the stage's end comes first."""
+        held = False
+
+        def over() -> bool:
+            nonlocal held
+            held = held or bool(test())
+            return held or self._closed or self.problem is not None
+
         with self._changed:
-            held = self._changed.wait_for(lambda: self.problem or test() or self._closed, WAIT_SECONDS)
+            self._changed.wait_for(over, WAIT_SECONDS)
             if self.problem:
                 raise self.problem
-            assert held and test(), f"the stage did not do what was waited for; failures: {self.failures}"
+            assert held, f"the stage did not do what was waited for; failures: {self.failures}"
 
     def close(self) -> tuple[int, str, str]:
         """Ends the link; the exit code, stdout and stderr of the process."""

@@ -70,6 +70,7 @@ class Sources(unittest.TestCase):
         peer.wait(lambda: peer.failures)
         self.assertEqual(peer.close()[0], 1)
         self.assertEqual([(f.kind, f.code, f.message, f.rows) for f in peer.failures], [(4, "RuntimeError", "dry", [])])
+        self.assertEqual(rows_of(peer.outputs, [], self.COLUMNS), self.expected(0, 60))
 
     BLOCKED = """
 import asyncio, threading, time
