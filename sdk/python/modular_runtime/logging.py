@@ -10,9 +10,15 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    _Handler = logging.StreamHandler[io.TextIOBase]
+else:  # before Python 3.11 the class takes no parameters
+    _Handler = logging.StreamHandler
 
 
-class LevelHandler(logging.StreamHandler[io.TextIOBase]):
+class LevelHandler(_Handler):
     """Writes records to stderr with `<3>`, `<4>`, `<6>` or `<7>` before each line."""
 
     def format(self, record: logging.LogRecord) -> str:
