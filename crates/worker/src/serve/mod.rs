@@ -23,11 +23,12 @@ mod transform;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use modrun_core::env::Env;
 use modrun_core::{Bound, Columns, Concurrency, Error, Kind, Limits, Open, OpenContext, Result, Role};
 use modrun_link::{Guest, Request};
-use modrun_wire::{Failed, FromStage, Ready, Schema};
+use modrun_wire::{Done, Failed, FromStage, Ready, Schema};
 
 /// The version of the stage protocol.
 const PROTOCOL: u32 = 1;
@@ -51,9 +52,16 @@ pub struct ServeOptions {
 /// What ended it; the runtime has been told.
 pub fn serve(kind: &Arc<dyn Kind>, variable: &str, options: &ServeOptions) -> Result<()> {
     let guest = Guest::start(variable, options.env.clock.clone())?;
-    let stage = Stage { kind: kind.clone(), guest: guest.clone(), options: options.clone() };
+    let stage = Stage {
+        kind: kind.clone(),
+        guest: guest.clone(),
+        options: options.clone(),
+        is_done: AtomicBool::new(false),
+    };
     let served = stage.run();
-    if let Err(error) = &served {
+    if let Err(error) = &served
+        && !stage.is_done.load(Ordering::Relaxed)
+    {
         // The runtime may have gone, which is then the error.
         let _ = guest.say(&FromStage::Failed(failed(error))).and_then(|()| guest.flush());
     }
@@ -65,6 +73,8 @@ struct Stage {
     kind: Arc<dyn Kind>,
     guest: Guest,
     options: ServeOptions,
+    /// Whether it has sent `Done`, after which it cannot fail any more.
+    is_done: AtomicBool,
 }
 
 impl Stage {
@@ -105,6 +115,13 @@ impl Stage {
         Ok(OpenContext { env: self.options.env.clone(), limits: self.options.limits, states })
     }
 
+    /// Tells the runtime that the stage has sent all that it will.
+    fn done(&self, done: Done) -> Result<()> {
+        self.guest.say(&FromStage::Done(done))?;
+        self.is_done.store(true, Ordering::Relaxed);
+        self.guest.flush()
+    }
+
     /// Tells the runtime that the stage is open.
     fn ready(&self, bound: &Bound) -> Result<()> {
         let output = bound.output.as_ref().map(|output| Schema::of(output)).transpose();
@@ -128,7 +145,9 @@ fn failed(error: &Error) -> Failed {
         detail.push(error.to_string());
         cause = error.source();
     }
-    Failed { kind: error.kind(), message: error.to_string(), detail: detail.join("\n"), ..Failed::default() }
+    let kind = error.kind();
+    let code = error.code().map_or_else(|| format!("{kind:?}"), |code| code.0.to_owned());
+    Failed { kind, code, message: error.to_string(), detail: detail.join("\n"), ..Failed::default() }
 }
 
 /// Does what is still asked for until the runtime goes, which is how a stage that is done ends.

@@ -46,8 +46,7 @@ pub(super) fn run(stage: &Stage, bound: &Bound, mut sink: Box<dyn Sink>) -> Resu
     sink.prepare()?;
     time.close();
     account.tell(guest, (0, 0))?;
-    guest.say(&FromStage::Done(Done { artifact, rows: written.rows() }))?;
-    guest.flush()?;
+    stage.done(Done { artifact, rows: written.rows() })?;
     let mut committed = false;
     super::leave(guest, &mut |request| match request {
         Request::Commit => {

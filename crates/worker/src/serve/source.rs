@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use modrun_core::{Activity, Bound, Error, Polled, Result, Source};
 use modrun_link::Request;
-use modrun_wire::{Done, FromStage};
+use modrun_wire::Done;
 
 use super::Stage;
 use super::account::Account;
@@ -43,8 +43,7 @@ pub(super) fn run(stage: &Stage, bound: &Bound, mut source: Box<dyn Source>) -> 
     let progress = source.progress();
     time.close();
     account.tell(guest, (progress.bytes_read, progress.bytes_total.unwrap_or(0)))?;
-    guest.say(&FromStage::Done(Done::default()))?;
-    guest.flush()?;
+    stage.done(Done::default())?;
     super::leave(guest, &mut |_| Err(Error::internal("a source was asked for more after its end")))
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use arrow_array::RecordBatch;
 use modrun_core::{Activity, Bound, Concurrency, Error, Opener, Output, Result, Seq, Transform};
 use modrun_link::{Guest, Request};
-use modrun_wire::{Credit, Done, Failed, FromStage};
+use modrun_wire::{Credit, Done, Failed};
 
 use super::account::{Account, Loop};
 use super::{Stage, letters};
@@ -54,8 +54,7 @@ pub(super) fn run(stage: &Stage, bound: &Bound, open: &Opener<dyn Transform>) ->
     }
     time.close();
     account.tell(guest, (0, 0))?;
-    guest.say(&FromStage::Done(Done::default()))?;
-    guest.flush()?;
+    stage.done(Done::default())?;
     super::leave(guest, &mut |_| Err(Error::internal("a transform was asked for more after its end")))
 }
 
