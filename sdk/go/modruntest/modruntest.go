@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"modularruntime/modrun"
@@ -35,6 +36,7 @@ type setup struct {
 	input     *string
 	output    *string
 	batchRows int
+	policy    *wire.Policy
 	problem   error
 }
 
@@ -60,6 +62,17 @@ func Output(columns string) Option { return func(s *setup) { s.output = &columns
 
 // BatchRows says how many events a batch has; without it, three.
 func BatchRows(rows int) Option { return func(s *setup) { s.batchRows = rows } }
+
+// BatchPolicy says how many rows the batches of a source should have.
+func BatchPolicy(policy modrun.Policy) Option {
+	return func(s *setup) { s.policy = &wire.Policy{Rows: uint32(policy.Rows), LingerUs: policy.LingerUs} }
+}
+
+// Arrived is called with the number of rows whenever a batch of the stage has arrived.
+func Arrived(arrived func(rows int)) Option { return func(s *setup) { s.peer.Arrived = arrived } }
+
+// Stop tells a source to stop as soon as the function returns.
+func Stop(when func()) Option { return func(s *setup) { s.peer.Stop = when } }
 
 // Result is what came of a run.
 type Result[Out any] struct {
@@ -103,17 +116,60 @@ func Run[Out, In any](t testing.TB, stage modrun.Stage, events []In, options ...
 // RunSource runs a source to its end and returns what came of it.
 func RunSource[Out any](t testing.TB, stage modrun.Stage, options ...Option) Result[Out] {
 	t.Helper()
-	s := newSetup[struct{}, Out](t, options)
-	s.peer.Source, s.peer.Policy = true, wire.Policy{Rows: uint32(s.batchRows)}
+	s := newSourceSetup[Out](t, options)
 	return resultOf[Out](t, s, run(t, stage, s, nil))
 }
 
 // RunSink hands events to a sink, has it prepare and commit, and returns what came of it.
 func RunSink[In any](t testing.TB, stage modrun.Stage, events []In, options ...Option) Result[struct{}] {
 	t.Helper()
+	s := newSinkSetup[In](t, options)
+	return resultOf[struct{}](t, s, run(t, stage, s, encode(t, events, s.peer.Input, s.batchRows)))
+}
+
+// Failed is why a stage ended the run.
+type Failed struct {
+	Kind    string // invalid, unavailable, fenced, stage or internal
+	Code    string
+	Message string
+	Detail  string
+}
+
+// Fail carries events through a stage that ends the run, and returns why it did. A stage that does not fails the test.
+func Fail[Out, In any](t testing.TB, stage modrun.Stage, events []In, options ...Option) Failed {
+	t.Helper()
+	s := newSetup[In, Out](t, options)
+	return failed(t, stage, s, encode(t, events, s.peer.Input, s.batchRows))
+}
+
+// FailSource is Fail for a source.
+func FailSource[Out any](t testing.TB, stage modrun.Stage, options ...Option) Failed {
+	t.Helper()
+	return failed(t, stage, newSourceSetup[Out](t, options), nil)
+}
+
+// FailSink is Fail for a sink.
+func FailSink[In any](t testing.TB, stage modrun.Stage, events []In, options ...Option) Failed {
+	t.Helper()
+	s := newSinkSetup[In](t, options)
+	return failed(t, stage, s, encode(t, events, s.peer.Input, s.batchRows))
+}
+
+func newSourceSetup[Out any](t testing.TB, options []Option) *setup {
+	t.Helper()
+	s := newSetup[struct{}, Out](t, options)
+	s.peer.Source, s.peer.Policy = true, wire.Policy{Rows: uint32(s.batchRows)}
+	if s.policy != nil {
+		s.peer.Policy = *s.policy
+	}
+	return s
+}
+
+func newSinkSetup[In any](t testing.TB, options []Option) *setup {
+	t.Helper()
 	s := newSetup[In, struct{}](t, options)
 	s.peer.Sink, s.peer.Commit = true, true
-	return resultOf[struct{}](t, s, run(t, stage, s, encode(t, events, s.peer.Input, s.batchRows)))
+	return s
 }
 
 func newSetup[In, Out any](t testing.TB, options []Option) *setup {
@@ -157,24 +213,23 @@ func run(t testing.TB, stage modrun.Stage, s *setup, batches []peer.Table) peer.
 	return serve(t, stage, s.peer, batches)
 }
 
+// failed carries batches through a stage that ends the run.
+func failed(t testing.TB, stage modrun.Stage, s *setup, batches []peer.Table) Failed {
+	t.Helper()
+	_, failure, code, err := attempt(t, stage, s.peer, batches)
+	if failure == nil || code != 1 {
+		t.Fatalf("the stage did not fail: it exited with %d, %v", code, err)
+	}
+	kinds := []string{"", "invalid", "unavailable", "fenced", "stage", "internal"}
+	return Failed{kinds[failure.Kind], failure.Code, failure.Message, failure.Detail}
+}
+
+// serve carries batches through a stage that must not fail.
 func serve(t testing.TB, stage modrun.Stage, setup peer.Setup, batches []peer.Table) peer.Result {
 	t.Helper()
-	p, d, err := peer.New(setup)
+	result, failure, code, err := attempt(t, stage, setup, batches)
 	if err != nil {
-		t.Fatal(err)
-	}
-	exit := make(chan int, 1)
-	go func() { exit <- modrun.Serve(stage, int(d.Socket.Fd()), int(d.Input.Fd()), int(d.Output.Fd())) }()
-	result, err := p.Run(batches)
-	p.Close()
-	code := <-exit
-	for _, file := range []interface{ Close() error }{d.Socket, d.Input, d.Output} {
-		if err := file.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	if err != nil {
-		if failure := p.Failure(); failure != nil && failure.Detail != "" {
+		if failure != nil && failure.Detail != "" {
 			t.Log(failure.Detail)
 		}
 		t.Fatal(err)
@@ -183,6 +238,30 @@ func serve(t testing.TB, stage modrun.Stage, setup peer.Setup, batches []peer.Ta
 		t.Fatalf("the stage exited with %d", code)
 	}
 	return result
+}
+
+func attempt(t testing.TB, stage modrun.Stage, setup peer.Setup, batches []peer.Table) (peer.Result, *wire.Failed, int, error) {
+	t.Helper()
+	p, d, err := peer.New(setup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exit := make(chan int, 1)
+	go func() {
+		socket := int(d.Socket.Fd())
+		code := modrun.Serve(stage, socket, int(d.Input.Fd()), int(d.Output.Fd()))
+		_ = syscall.Shutdown(socket, syscall.SHUT_RDWR) // as a process that exits does; fails if the peer was first
+		exit <- code
+	}()
+	result, err := p.Run(batches)
+	p.Close()
+	code := <-exit
+	for _, file := range []interface{ Close() error }{d.Socket, d.Input, d.Output} {
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return result, p.Failure(), code, err
 }
 
 // encode turns events into batches.

@@ -37,6 +37,9 @@ type Setup struct {
 	Inline  uint64
 	Segment uint64 // bytes of each; 0: everything is inline
 	Discard bool   // forget what the stage emits, but for its rows
+	Arrived func(rows int)
+	// Stop returns when a source is to be told to stop.
+	Stop func()
 	// Snapshot asks for the state after the last batch.
 	Snapshot bool
 	// Commit tells a sink that the run has succeeded.
@@ -147,13 +150,19 @@ func (p *Peer) run(batches []Table) error {
 			return err
 		}
 	}
-	if p.setup.Snapshot {
+	if p.setup.Snapshot && p.setup.Stop == nil {
 		p.writer.Frame(wire.EncodeTo(wire.ToBarrier, 1), nil)
 		if err := p.until(func() bool { return p.snapshots || p.done }); err != nil {
 			return err
 		}
 	}
-	if !p.setup.Source {
+	if p.setup.Stop != nil {
+		if err := p.writer.Flush(); err != nil {
+			return err
+		}
+		p.setup.Stop()
+	}
+	if !p.setup.Source || p.setup.Stop != nil {
 		p.writer.Frame(wire.EncodeTo(wire.ToEnd, 0), nil)
 	}
 	if err := p.until(func() bool { return p.done }); err != nil {
@@ -352,6 +361,9 @@ func (p *Peer) emitted(frame wire.Frame) error {
 		if batch.Offset != wire.None {
 			fill(payload)
 		}
+	}
+	if p.setup.Arrived != nil {
+		p.setup.Arrived(int(batch.Rows))
 	}
 	p.writer.Credit(wire.Credit{Seq: batch.Seq})
 	return nil
