@@ -99,21 +99,21 @@ std::optional<Connection::Incoming> Connection::next_or_credit() {
   return incoming;
 }
 
+// The most bytes that may follow the message.
+std::size_t Connection::payload_max(const message::ToStage& message) const noexcept {
+  if (std::holds_alternative<message::Batch>(message)) return static_cast<std::size_t>(limits_.inline_max);
+  return std::holds_alternative<message::State>(message) ? state_payload_max : 0;
+}
+
 // Reads until there is a message other than credit, or any credit while waiting for that.
 bool Connection::read(Incoming& incoming, Wait wait, Activity waiting) {
   for (;;) {
     Frame frame;
     while (reader_.buffered(frame)) {
       incoming = {message::read(frame.message), frame.payload};
-      const bool has_payload = std::holds_alternative<message::Batch>(incoming.message) ||
-                               std::holds_alternative<message::State>(incoming.message);
-      if (!has_payload && !frame.payload.empty())
-        throw FormatError("a message has a payload that it cannot have");
-      if (std::holds_alternative<message::Batch>(incoming.message) &&
-          frame.payload.size() > limits_.inline_max) {
-        throw FormatError("a batch has a larger payload inline than may be");
+      if (frame.payload.size() > payload_max(incoming.message)) {
+        throw FormatError("a message has a larger payload than it may have");
       }
-      if (std::holds_alternative<std::monostate>(incoming.message)) continue;
       const auto* const credit = std::get_if<message::Credit>(&incoming.message);
       if (credit == nullptr) return true;
       release(*credit);
@@ -255,6 +255,13 @@ void Connection::send_state(std::uint64_t epoch, std::string_view state) {
     if (writer_.is_much()) flush();
   }
   send_message(message::snapshot(epoch, index));
+}
+
+void Connection::send_activity(const Progress& progress) {
+  message::Activity activity = ledger_.report();
+  activity.bytes_read = progress.bytes_read;
+  activity.bytes_total = progress.bytes_total;
+  send_message(message::activity(activity));
 }
 
 void Connection::send_message(std::string_view bytes) {

@@ -71,7 +71,7 @@ class Connection final : public Outlet {
   void send_failure(const Failure& failure);
   void send_state(std::uint64_t epoch, std::string_view state);
   void send_message(std::string_view bytes);
-  void send_activity() { send_message(message::activity(ledger_.report())); }
+  void send_activity(const Progress& progress = {});
   // Writes what was gathered.
   void flush();
   // The same if the first of it has waited long enough. Called between batches; true if it was.
@@ -98,6 +98,7 @@ class Connection final : public Outlet {
     std::vector<std::byte> payload;
   };
 
+  std::size_t payload_max(const message::ToStage& message) const noexcept;
   bool read(Incoming& incoming, Wait wait, Activity waiting);
   void release(const message::Credit& credit);
   std::uint64_t largest() const noexcept;

@@ -227,7 +227,7 @@ std::vector<Failure> Emitter::failures() const {
   std::vector<Failure> grouped;
   std::unordered_map<std::string, std::size_t> places;
   for (const Failure& failure : failures_) {
-    const bool is_line = failure.text_length != 0 || failure.text_offset != 0;
+    const bool is_line = failure.text_length != 0 || failure.text_offset != 0 || !failure.event.empty();
     const std::string words = failure.code + '\0' + failure.message + '\0' + failure.detail;
     const auto [place, is_new] =
         is_line ? std::pair(places.end(), true) : places.emplace(words, grouped.size());

@@ -11,6 +11,7 @@
 #include <string>
 #include <system_error>
 
+#include "message.hpp"
 #include "table.hpp"
 
 namespace modular_runtime {
@@ -33,6 +34,7 @@ bool FrameReader::buffered(Frame& frame) {
     throw FormatError("a frame's payload has " + std::to_string(payload) + " bytes");
   }
   const std::size_t whole = lengths_bytes + message + payload;
+  if (payload > payload_max_ && there >= lengths_bytes + message) check_state(message);
   if (there < whole) {
     make_room(whole - there);
     return false;
@@ -41,6 +43,14 @@ bool FrameReader::buffered(Frame& frame) {
   frame = {{at, message}, {at + message, payload}};
   begin_ += whole;
   return true;
+}
+
+// Before a large payload is waited for: only a chunk of state may have it.
+void FrameReader::check_state(std::size_t message_length) const {
+  const message::ToStage message = message::read({memory_.get() + begin_ + lengths_bytes, message_length});
+  if (!std::holds_alternative<message::State>(message)) {
+    throw FormatError("a message has a larger payload than it may have");
+  }
 }
 
 FrameReader::Outcome FrameReader::fill(Wait wait) {

@@ -49,6 +49,7 @@ class FrameReader {
   struct Free {
     void operator()(std::byte* memory) const noexcept { std::free(memory); }
   };
+  void check_state(std::size_t message_length) const;
   void make_room(std::size_t bytes);
 
   int socket_;

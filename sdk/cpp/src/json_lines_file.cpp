@@ -36,7 +36,7 @@ void JsonLinesFile::write(const Batch& batch) {
 Prepared JsonLinesFile::prepare() {
   flush();
   if (::fsync(file_) != 0) fail("cannot flush");
-  return {path_, rows_};
+  return {partial_, rows_};
 }
 
 void JsonLinesFile::commit() {

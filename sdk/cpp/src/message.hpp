@@ -69,13 +69,16 @@ struct Commit {};
 
 using ToStage = std::variant<std::monostate, Open, Batch, Credit, State, Barrier, End, Commit>;
 
-// Reads a message; what a later version may have added is `std::monostate`.
+// Reads a message: any but `std::monostate`.
 ToStage read(std::span<const std::byte> bytes);
 
 struct Activity {
   // In the order of the protocol: receive, decode, process, encode, send, starved, backpressured.
   std::array<std::uint64_t, 7> nanoseconds{};
   std::uint64_t cpu = 0;
+  // By a source; the total is 0 where it is not known.
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_total = 0;
 };
 
 using Bytes = std::string;

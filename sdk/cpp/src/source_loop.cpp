@@ -149,7 +149,6 @@ class SourceLoop final : public Emitter {
   void sent() {
     ++batches_;
     if (connection_.flush_if_due()) receive();
-    if (connection_.ledger().is_due()) connection_.send_activity();
   }
 
   // Reads what is there. Credit is applied by the connection.
@@ -181,6 +180,7 @@ class SourceLoop final : public Emitter {
   // begins, so that the source's position is that of what was sent. False if nothing more is wanted.
   bool goes_on() {
     while (!is_done_) {
+      if (connection_.ledger().is_due()) report();
       answer_barriers();
       if (is_stopping_) return false;
       if (builder_.rows() != 0 || connection_.has_credit()) return true;
@@ -189,12 +189,19 @@ class SourceLoop final : public Emitter {
     return false;
   }
 
+  // Not while the source is inside `next`.
+  void report() {
+    progress_ = source_.progress();
+    connection_.send_activity(progress_);
+  }
+
   void finish() {
     if (is_done_) return;
     receive();
-    answer_barriers();
+    // The watcher finishes a source that is inside `next`, whose state nobody may look at.
+    if (!is_asking_) answer_barriers();
     flush_builder();
-    connection_.send_activity();
+    connection_.send_activity(is_asking_ ? progress_ : source_.progress());
     connection_.send_message(message::done({}));
     connection_.flush();
     is_done_ = true;
@@ -231,7 +238,7 @@ class SourceLoop final : public Emitter {
       send_rows();
     }
     connection_.flush();
-    if (!is_done_ && connection_.ledger().is_due()) connection_.send_activity();
+    if (!is_done_ && connection_.ledger().is_due()) connection_.send_activity(progress_);
   }
 
   // The socket is at its end or the watcher cannot go on, while user code may be waiting for ever.
@@ -271,6 +278,8 @@ class SourceLoop final : public Emitter {
   std::uint64_t taken_ = 0;
   std::uint64_t batches_ = 0;
   std::deque<std::uint64_t> barriers_;
+  // As the source has said it last.
+  Progress progress_;
 };
 
 }  // namespace

@@ -200,7 +200,7 @@ std::uint32_t nulls_in(const Column& column, Rows rows) {
 // Where the buffers of some rows lie behind each other.
 class Placer {
  public:
-  explicit Placer(std::size_t columns) : at_(head_bytes + column_bytes * columns) {}
+  explicit Placer(std::size_t columns) : end_(head_bytes + column_bytes * columns) {}
 
   Layout place(const Column& column, Rows rows) {
     const std::size_t count = rows.end - rows.begin;
@@ -221,17 +221,19 @@ class Placer {
     }
     return layout;
   }
-  std::uint64_t bytes() const { return at_; }
+  std::uint64_t bytes() const { return end_; }
 
  private:
+  // An empty buffer is nowhere.
   Region take(std::uint64_t length) {
+    if (length == 0) return {0, 0};
+    const std::uint64_t offset = aligned(end_);
+    end_ = offset + length;
     // Beyond 4 GiB the numbers are wrong, but `bytes` is right and such a payload is never written.
-    const Region region{static_cast<std::uint32_t>(at_), static_cast<std::uint32_t>(length)};
-    at_ = aligned(at_ + length);
-    return region;
+    return {static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length)};
   }
 
-  std::uint64_t at_;
+  std::uint64_t end_;
 };
 
 void write_buffer(std::byte* to, Region region, const void* from) {
@@ -239,14 +241,16 @@ void write_buffer(std::byte* to, Region region, const void* from) {
   std::memcpy(to + region.offset, from, region.length);
 }
 
-void clear_padding(std::byte* to, Region region) {
-  const std::uint64_t end = std::uint64_t{region.offset} + region.length;
-  std::memset(to + end, 0, aligned(end) - end);
+// Clears what lies between a column's buffers; `end` is that of the buffer before, and then of the last.
+void clear_gaps(const Layout& layout, std::uint64_t& end, std::byte* to) {
+  for (const Region region : {layout.validity, layout.values, layout.offsets, layout.bytes}) {
+    if (region.length == 0) continue;
+    std::memset(to + end, 0, region.offset - end);
+    end = std::uint64_t{region.offset} + region.length;
+  }
 }
 
 void write_column(const Column& column, Rows rows, const Layout& layout, std::byte* to) {
-  for (const Region region : {layout.validity, layout.values, layout.offsets, layout.bytes})
-    clear_padding(to, region);
   if (layout.nulls != 0) {
     copy_bits(column.validity, rows, reinterpret_cast<std::uint8_t*>(to + layout.validity.offset));
   }
@@ -315,10 +319,12 @@ void write_table(const Batch& batch, Rows rows, std::byte* to) {
   std::memcpy(to, &head, head_bytes);
   Placer placer(batch.columns().size());
   std::byte* struct_at = to + head_bytes;
+  std::uint64_t end = placer.bytes();
   for (const Column& column : batch.columns()) {
     const Layout layout = placer.place(column, rows);
     std::memcpy(struct_at, &layout, column_bytes);
     struct_at += column_bytes;
+    clear_gaps(layout, end, to);
     write_column(column, rows, layout, to);
   }
 }
@@ -349,7 +355,7 @@ Batch copy_of(const Batch& batch) {
   const Rows all{0, batch.rows()};
   const std::uint64_t bytes = table_bytes(batch, all);
   // The widest element of the vector aligns the payload.
-  auto memory = std::make_shared<std::vector<std::uint64_t>>(bytes / 8);
+  auto memory = std::make_shared<std::vector<std::uint64_t>>((bytes + 7) / 8);
   auto* const to = reinterpret_cast<std::byte*>(memory->data());
   write_table(batch, all, to);
   TableReader reader(batch.shared_schema());

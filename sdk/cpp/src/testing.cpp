@@ -55,18 +55,21 @@ Opening opening_of(const Stage& stage, const std::vector<Event>& events, const S
 class Lent {
  public:
   explicit Lent(const Batch& batch)
-      : memory_(table_bytes(batch, {0, batch.rows()}) / 8), reader_(batch.shared_schema()) {
+      : bytes_(table_bytes(batch, {0, batch.rows()})),
+        memory_((bytes_ + 7) / 8),
+        reader_(batch.shared_schema()) {
     write_table(batch, {0, batch.rows()}, bytes());
   }
   ~Lent() { std::memset(bytes(), 0xa5, 8 * memory_.size()); }
   Lent(const Lent&) = delete;
   Lent& operator=(const Lent&) = delete;
 
-  const Batch& batch() { return reader_.read({bytes(), 8 * memory_.size()}); }
+  const Batch& batch() { return reader_.read({bytes(), bytes_}); }
 
  private:
   std::byte* bytes() { return reinterpret_cast<std::byte*>(memory_.data()); }
 
+  std::size_t bytes_;
   std::vector<std::uint64_t> memory_;
   TableReader reader_;
 };

@@ -37,6 +37,8 @@ struct Failure {
   // the newline.
   std::uint64_t text_offset = 0;
   std::uint64_t text_length = 0;
+  // Where it is something else than its row: the event as a JSON object.
+  std::string event;
   Kind kind = Kind::stage;
 };
 

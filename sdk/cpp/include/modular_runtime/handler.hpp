@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -225,6 +226,13 @@ class SourceOf final : public OpenSource {
     }
   }
   std::string snapshot() override { return snapshot_of(handler_); }
+  Progress progress() override {
+    if constexpr (requires { handler_.progress(); }) {
+      return handler_.progress();
+    } else {
+      return {};
+    }
+  }
 
  private:
   template <class Result>
@@ -292,27 +300,28 @@ Stage stage_of_class() {
           Concurrency::ordered};
 }
 
-// Opens `Form` of a handler, or of what a function of the opening gives. A stage that was made of a function
-// is opened once: its captures need not be copied.
+// Opens `Form` of a handler, or of what a function of the opening gives. A handler that cannot be copied is
+// good for one opening.
 template <class Open, template <class> class Form, bool is_handler, class Function>
 Stage stage_of_function(Function&& function, Concurrency concurrency) {
   using Held = std::decay_t<Function>;
-  const auto held = std::make_shared<Held>(std::forward<Function>(function));
-  return {Stage::Opener<Open>([held]([[maybe_unused]] const Opening& opening) -> std::unique_ptr<Open> {
-            if constexpr (is_handler) {
-              if constexpr (std::copy_constructible<Held>) {
-                return std::make_unique<Form<Held>>(Held(*held));
-              } else {
-                return std::make_unique<Form<Held>>(std::move(*held));
-              }
-            } else {
-              static_assert(std::invocable<Held&, const Opening&>,
-                            "this is no form of a handler; `stage.hpp` lists them");
-              using Handler = std::invoke_result_t<Held&, const Opening&>;
-              return std::make_unique<Form<Handler>>((*held)(opening));
-            }
-          }),
-          concurrency};
+  auto held = std::make_shared<Held>(std::forward<Function>(function));
+  return {
+      Stage::Opener<Open>([held]([[maybe_unused]] const Opening& opening) mutable -> std::unique_ptr<Open> {
+        if constexpr (is_handler && std::copy_constructible<Held>) {
+          return std::make_unique<Form<Held>>(Held(*held));
+        } else if constexpr (is_handler) {
+          if (held == nullptr) throw std::logic_error("a handler that cannot be copied is opened once");
+          const auto last = std::exchange(held, nullptr);
+          return std::make_unique<Form<Held>>(std::move(*last));
+        } else {
+          static_assert(std::invocable<Held&, const Opening&>,
+                        "this is no form of a handler; `stage.hpp` lists them");
+          using Handler = std::invoke_result_t<Held&, const Opening&>;
+          return std::make_unique<Form<Handler>>((*held)(opening));
+        }
+      }),
+      concurrency};
 }
 
 }  // namespace detail

@@ -10,7 +10,7 @@
 // In place of `f` each takes a function of `const Opening&` that returns it; `transform<T>()`, `source<T>()`
 // and `sink<T>()` take a class, constructed from `const Opening&` or from nothing, with the method `process`,
 // `next` or `write` for `f` and, where it wants them, `void finish(Emitter&)`, `std::string snapshot()`,
-// `Prepared prepare()`, `void commit()`.
+// `Progress progress()`, `Prepared prepare()`, `void commit()`.
 //
 // Functions are stateless; classes get their batches in order, in one process.
 // Neighbours: `handler.hpp` makes batches' work of each form, `run.hpp` runs it.
@@ -59,9 +59,15 @@ struct Opening {
 
 // What a sink has written under a temporary name.
 struct Prepared {
-  // The file's final name, if there is one; absolute.
+  // The file that holds them now, if there is one; an absolute path.
   std::string artifact;
   std::uint64_t rows = 0;
+};
+
+// How far a source has come, as the run's progress shows it; 0: it does not know.
+struct Progress {
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_total = 0;
 };
 
 // A stage that is open, in any form, as `run` sees it.
@@ -83,6 +89,7 @@ class OpenSource {
   using Next = std::variant<std::monostate, Event, Batch>;
   virtual Next next(Emitter& out) = 0;
   virtual std::string snapshot() = 0;
+  virtual Progress progress() = 0;
 };
 
 class OpenSink {

@@ -21,9 +21,9 @@ struct Settings {
   std::string config = "{}";
   // The columns of each side. Without them: those that the events have, each of which may be null; for the
   // output what the stage declares, otherwise the input's.
-  std::optional<Schema> input;
-  std::optional<Schema> output;
-  std::optional<std::string> state;
+  std::optional<Schema> input = {};
+  std::optional<Schema> output = {};
+  std::optional<std::string> state = {};
   // Rows of a batch; 0: all events are one.
   std::size_t rows = 0;
 };
