@@ -136,7 +136,7 @@ pub enum Ability {
 pub enum Rows {
     /// Cells in the order of the columns.
     Written(Vec<Vec<Json>>),
-    /// As [`crate::generate`] makes them.
+    /// As `generate` makes them.
     Generated(Generated),
 }
 

@@ -1,6 +1,6 @@
 //! What each stage under test must do: slow, simple, and in no way like an SDK.
 //!
-//! What it is: [`reference`], from a stage's config and its input batches to everything that must come out of them.
+//! What it is: [`reference()`], from a stage's config and its input batches to everything that must come out of them.
 //!
 //! Guarantees: it works on single cells of [`Value`]; no column, no table and no codec is involved.
 //!

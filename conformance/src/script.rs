@@ -1,6 +1,6 @@
 //! A case, performed: its steps, one after the other, on a session.
 //!
-//! What it is: [`perform`], from a run to the record of what the program did.
+//! What it is: `perform`, from a run to the record of what the program did.
 //!
 //! Guarantees: no program is left when it returns. A stage that fails or ends skips the steps that are left: whether it
 //! should have is the verdict's to say.
