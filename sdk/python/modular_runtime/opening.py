@@ -8,6 +8,7 @@ Neighbours: `stage` is what users write, `event`, `arrow`, `run` and `source` ca
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import typing
 from collections.abc import Callable
@@ -45,6 +46,8 @@ class Opened:
 def open_stage(stage: object, config: str, state: bytes | None, context: Context) -> Opened:
     """Opens a stage with the JSON of its configuration and the state that it left, or None."""
     declaration = declaration_of(stage)
+    if declaration.batch and importlib.util.find_spec("pyarrow") is None:
+        raise Invalid("a handler of batches needs pyarrow, which is not installed: `pip install pyarrow`")
     values = {"config": configuration.read(config), "state": state, "context": context}
     if isinstance(stage, Stage):
         given = 0 if declaration.role == Role.SOURCE else 1
