@@ -1,7 +1,6 @@
 #include "modular_runtime/json_line.hpp"
 
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <string_view>
@@ -124,23 +123,22 @@ Date date_of(std::int64_t days) {
 }
 
 void append_timestamp(std::string& out, std::int64_t micros) {
-  using namespace std::chrono;
-  const sys_time<microseconds> at{microseconds(micros)};
-  const auto day = floor<days>(at);
-  const auto [year, month, day_of_month] = date_of(day.time_since_epoch().count());
-  const hh_mm_ss time(at - day);
+  constexpr std::int64_t second = 1'000'000;
+  constexpr std::int64_t day = 86'400 * second;
+  const std::int64_t in_day = (micros % day + day) % day;
+  const auto [year, month, day_of_month] = date_of(micros / day - (micros % day < 0 ? 1 : 0));
   out += '"';
   const bool is_far = year < 0 || year > 9999;
   if (is_far) out += year < 0 ? '-' : '+';
   append_padded(out, std::abs(year), is_far ? 6 : 4);
-  const std::int64_t parts[] = {month, day_of_month, time.hours().count(), time.minutes().count(),
-                                time.seconds().count()};
+  const std::int64_t parts[] = {month, day_of_month, in_day / (3600 * second), in_day / (60 * second) % 60,
+                                in_day / second % 60};
   constexpr char before[] = {'-', '-', 'T', ':', ':'};
   for (std::size_t i = 0; i < 5; ++i) {
     out += before[i];
     append_padded(out, parts[i], 2);
   }
-  if (const std::int64_t fraction = time.subseconds().count(); fraction != 0) {
+  if (const std::int64_t fraction = in_day % second; fraction != 0) {
     out += '.';
     append_padded(out, fraction, 6);
     while (out.back() == '0') out.pop_back();
