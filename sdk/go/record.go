@@ -143,85 +143,90 @@ func writers(t reflect.Type, output Schema) (bound []member, ok bool, err error)
 	return bound, true, nil
 }
 
-// address returns where the field of a struct is.
-func (m *member) address(row unsafe.Pointer) unsafe.Pointer { return unsafe.Add(row, m.offset) }
+// structs is where a slice of structs lies.
+type structs struct {
+	first unsafe.Pointer
+	size  uintptr
+	count int
+}
 
-// read copies rows from … of a column into the field of count structs of a size.
-func (m *member) read(b *Batch, from, count int, row unsafe.Pointer, size uintptr) {
+func structsOf[T any](rows []T) structs {
+	return structs{unsafe.Pointer(unsafe.SliceData(rows)), unsafe.Sizeof(rows[0]), len(rows)}
+}
+
+// field returns where the field is that a column stands for, in the struct at an index.
+func (s structs) field(m *member, at int) unsafe.Pointer {
+	return unsafe.Add(s.first, uintptr(at)*s.size+m.offset)
+}
+
+// read copies rows from … of a column into the field of structs.
+func (m *member) read(b *Batch, from int, to structs) {
 	column, t := &b.table.Columns[m.at], &b.texts[m.at]
 	switch m.column.Type {
 	case wire.Bool:
 		bits := column.Bits()
-		fill(m, column, from, count, row, size, func(at int) bool { return wire.Bit(bits, at) })
+		fill(m, column, from, to, func(at int) bool { return wire.Bit(bits, at) })
 	case wire.Int64:
-		if values := column.Int64s(); !m.pointer {
-			for _, value := range values[from : from+count] {
-				*(*int64)(m.address(row)) = value
-				row = unsafe.Add(row, size)
-			}
-		} else {
-			fill(m, column, from, count, row, size, func(at int) int64 { return values[at] })
-		}
+		readWords(m, column, column.Int64s(), from, to)
 	case wire.Float64:
-		if values := column.Float64s(); !m.pointer {
-			for _, value := range values[from : from+count] {
-				*(*float64)(m.address(row)) = value
-				row = unsafe.Add(row, size)
-			}
-		} else {
-			fill(m, column, from, count, row, size, func(at int) float64 { return values[at] })
-		}
+		readWords(m, column, column.Float64s(), from, to)
 	case wire.Timestamp:
 		values := column.Int64s()
-		fill(m, column, from, count, row, size, func(at int) time.Time { return time.UnixMicro(values[at]).UTC() })
+		fill(m, column, from, to, func(at int) time.Time { return time.UnixMicro(values[at]).UTC() })
 	case wire.String:
-		if column.Coded && !m.pointer {
+		if column.Coded && !m.pointer && column.Nulls == 0 {
 			values := t.values(column)
-			for _, code := range column.Codes()[from : from+count] {
-				*(*string)(m.address(row)) = values[code]
-				row = unsafe.Add(row, size)
+			for at, code := range column.Codes()[from : from+to.count] {
+				*(*string)(to.field(m, at)) = values[code]
 			}
 			return
 		}
-		fill(m, column, from, count, row, size, func(at int) string { return t.at(column, at, b.table.Rows) })
+		fill(m, column, from, to, func(at int) string { return t.at(column, at, b.table.Rows) })
 	case wire.Binary:
-		m.readBinary(column, from, count, row, size)
+		m.readBinary(column, from, to)
+	}
+}
+
+func readWords[T int64 | float64](m *member, column *wire.Column, values []T, from int, to structs) {
+	if m.pointer {
+		fill(m, column, from, to, func(at int) T { return values[at] })
+		return
+	}
+	for at, value := range values[from : from+to.count] {
+		*(*T)(to.field(m, at)) = value
 	}
 }
 
 // fill sets the fields one by one; pointers point into room of their own, so that they may be kept.
-func fill[T any](m *member, column *wire.Column, from, count int, row unsafe.Pointer, size uintptr, value func(at int) T) {
+func fill[T any](m *member, column *wire.Column, from int, to structs, value func(at int) T) {
 	if !m.pointer {
-		for at := from; at < from+count; at++ {
-			*(*T)(m.address(row)) = value(at)
-			row = unsafe.Add(row, size)
+		for at := range to.count {
+			*(*T)(to.field(m, at)) = value(from + at)
 		}
 		return
 	}
-	room := make([]T, count)
-	for at := range count {
-		var to *T
+	room := make([]T, to.count)
+	for at := range to.count {
+		var pointer *T
 		if !column.IsNull(from + at) {
-			to = &room[at]
-			*to = value(from + at)
+			pointer = &room[at]
+			*pointer = value(from + at)
 		}
-		*(**T)(m.address(row)) = to
-		row = unsafe.Add(row, size)
+		*(**T)(to.field(m, at)) = pointer
 	}
 }
 
 // readBinary sets []byte fields to parts of one copy, so that they may be kept and changed.
-func (m *member) readBinary(column *wire.Column, from, count int, row unsafe.Pointer, size uintptr) {
+func (m *member) readBinary(column *wire.Column, from int, to structs) {
 	starts, bytes := column.Strings()
 	first := starts[from]
-	copied := append([]byte{}, bytes[first:starts[from+count]]...)
-	for at := from; at < from+count; at++ {
+	copied := append([]byte{}, bytes[first:starts[from+to.count]]...)
+	for at := range to.count {
 		var value []byte
-		if !column.IsNull(at) {
-			start, end := starts[at]-first, starts[at+1]-first
+		if row := from + at; !column.IsNull(row) {
+			start, end := starts[row]-first, starts[row+1]-first
 			value = copied[start:end:end]
 		}
-		*(*[]byte)(m.address(row)) = value
-		row = unsafe.Add(row, size)
+		*(*[]byte)(to.field(m, at)) = value
 	}
 }

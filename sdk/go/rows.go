@@ -36,9 +36,9 @@ func (r *rowReader[T]) read(rows []T, b *Batch, from int) {
 		}
 		return
 	}
-	first, size := unsafe.Pointer(unsafe.SliceData(rows)), unsafe.Sizeof(rows[0])
+	to := structsOf(rows)
 	for at := range r.members {
-		r.members[at].read(b, from, len(rows), first, size)
+		r.members[at].read(b, from, to)
 	}
 }
 
@@ -79,6 +79,9 @@ func newRowWriter[T any](b *binding) (*rowWriter[T], error) {
 
 // check calls fail for each row that cannot be appended to a table.
 func (w *rowWriter[T]) check(rows []T, to *Table, fail func(at int, err error)) {
+	if len(rows) == 0 {
+		return
+	}
 	if events, ok := any(rows).([]Event); ok {
 		for at := range events {
 			if err := w.events.check(&events[at]); err != nil {
@@ -92,8 +95,9 @@ func (w *rowWriter[T]) check(rows []T, to *Table, fail func(at int, err error)) 
 		if member.column.Type != wire.String && (!member.pointer || member.column.Nullable) {
 			continue
 		}
+		from := structsOf(rows)
 		for at := range rows {
-			if err := member.check(unsafe.Pointer(&rows[at]), &to.builders[m]); err != nil {
+			if err := member.check(from.field(member, at), &to.builders[m]); err != nil {
 				fail(at, err)
 			}
 		}
@@ -101,8 +105,7 @@ func (w *rowWriter[T]) check(rows []T, to *Table, fail func(at int, err error)) 
 }
 
 // check tells whether the field of a struct can be appended.
-func (m *member) check(row unsafe.Pointer, to *wire.Builder) error {
-	field := m.address(row)
+func (m *member) check(field unsafe.Pointer, to *wire.Builder) error {
 	if m.pointer {
 		if field = *(*unsafe.Pointer)(field); field == nil {
 			if m.column.Nullable {
@@ -130,28 +133,26 @@ func (w *rowWriter[T]) append(rows []T, to *Table) {
 		}
 		return
 	}
-	first, size := unsafe.Pointer(unsafe.SliceData(rows)), unsafe.Sizeof(rows[0])
+	from := structsOf(rows)
 	for at := range w.members {
-		w.members[at].append(&to.builders[at], first, len(rows), size)
+		w.members[at].append(&to.builders[at], from)
 	}
 	if len(w.members) == 0 {
 		to.bare += len(rows)
 	}
 }
 
-// append appends the field of count structs to a column.
-func (m *member) append(to *wire.Builder, row unsafe.Pointer, count int, size uintptr) {
+// append appends the field of structs to a column.
+func (m *member) append(to *wire.Builder, from structs) {
 	if !m.pointer && (m.column.Type == wire.Int64 || m.column.Type == wire.Float64) {
-		room := to.ExtendWords(count)
+		room := to.ExtendWords(from.count)
 		for at := range room {
-			room[at] = *(*uint64)(m.address(row))
-			row = unsafe.Add(row, size)
+			room[at] = *(*uint64)(from.field(m, at))
 		}
 		return
 	}
-	for range count {
-		field := m.address(row)
-		row = unsafe.Add(row, size)
+	for at := range from.count {
+		field := from.field(m, at)
 		if m.pointer {
 			if field = *(*unsafe.Pointer)(field); field == nil {
 				to.AppendNull()
@@ -202,11 +203,14 @@ func (s *sameRows[In, Out]) equal(b *Batch, from int, ins []In, outs []Out, orig
 		}
 		return true
 	}
+	if len(outs) == 0 {
+		return true
+	}
+	given, returned := structsOf(ins), structsOf(outs)
 	for m := range s.members {
 		member := &s.members[m]
-		for at := range outs {
-			row := int(origins[at])
-			if !member.equal(b, row, unsafe.Pointer(&ins[row-from]), unsafe.Pointer(&outs[at])) {
+		for at, row := range origins {
+			if !member.equal(b, int(row), given.field(member, int(row)-from), returned.field(member, at)) {
 				return false
 			}
 		}
@@ -216,7 +220,6 @@ func (s *sameRows[In, Out]) equal(b *Batch, from int, ins []In, outs []Out, orig
 
 // equal tells whether the field of two structs is equal, the first of which shows a row of a batch.
 func (m *member) equal(b *Batch, row int, in, out unsafe.Pointer) bool {
-	in, out = m.address(in), m.address(out)
 	if m.pointer {
 		in, out = *(*unsafe.Pointer)(in), *(*unsafe.Pointer)(out)
 		if in == nil || out == nil {
