@@ -19,7 +19,7 @@ pub(crate) struct Program {
 
 pub(crate) const PYTHON: Program = Program {
     language: "python",
-    build: sdk::setup_python,
+    build: python::install_sdk_once,
     command: || vec![python::interpreter(), "sdk/python/conformance.py".into()],
     options: &["--async"],
 };

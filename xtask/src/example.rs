@@ -93,8 +93,7 @@ impl Language {
     /// Installs what its stages need, where that is not there, and builds them.
     pub(crate) fn prepare(self) -> Result<()> {
         match self {
-            Self::Python if python::has_sdk() => Ok(()),
-            Self::Python => python::install_sdk(),
+            Self::Python => python::install_sdk_once(),
             Self::TypeScript => {
                 sdk::setup_typescript()?;
                 npm::install(FOLDER)?;

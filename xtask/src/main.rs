@@ -39,7 +39,11 @@ enum Task {
     /// Check the toolchains and install what the project needs besides them
     Setup,
     /// Check everything that CI checks
-    Test,
+    Test {
+        /// Only the steps whose names contain one of these
+        #[arg(value_name = "WORD")]
+        words: Vec<String>,
+    },
     /// Build, run the example pipeline in one process and split over four languages, verify, and show how fast it was
     Demo,
     /// Measure
@@ -50,7 +54,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Setup => setup::run(),
-        Task::Test => test::run(),
+        Task::Test { words } => test::run(&words),
         Task::Demo => demo::run(),
         Task::Bench(task) => bench::run(task),
     }

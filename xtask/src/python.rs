@@ -39,10 +39,13 @@ pub(crate) fn install_sdk() -> Result<()> {
     install(&["--editable", "sdk/python", PYARROW])
 }
 
-/// Whether a stage could run.
-pub(crate) fn has_sdk() -> bool {
+/// As [`install_sdk`], where that was not done before.
+pub(crate) fn install_sdk_once() -> Result<()> {
     let import = ["-c", "import modular_runtime, pyarrow"];
-    process::output(&mut process::command(interpreter(), &import)).is_some()
+    match process::output(&mut process::command(interpreter(), &import)) {
+        Some(_) => Ok(()),
+        None => install_sdk(),
+    }
 }
 
 /// Checks the format, the style and the types of `paths`, in `folder` and with the configuration that is there.

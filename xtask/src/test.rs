@@ -38,9 +38,15 @@ const STEPS: &[Step] = &[
     ("split baseline", split::test),
 ];
 
-/// Does all of it.
-pub(crate) fn run() -> Result<()> {
-    steps::run(STEPS)
+/// Does all of it, or the steps whose names contain one of `words`.
+pub(crate) fn run(words: &[String]) -> Result<()> {
+    let is_meant = |(name, _): &&Step| words.is_empty() || words.iter().any(|word| name.contains(word));
+    let steps: Vec<Step> = STEPS.iter().filter(is_meant).copied().collect();
+    if steps.is_empty() {
+        let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+        bail!("no step has such a name; there are: {}", names.join("; "));
+    }
+    steps::run(&steps)
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {

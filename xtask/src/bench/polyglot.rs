@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// How many events where each message has one; with --grpc
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     single_events: u64,
+    /// Rows of small and of large batches, for the price of a single hop
+    #[arg(long, value_name = "SMALL,LARGE", default_value = "1000,16000")]
+    hop_rows: hop::Rows,
     /// Leave out the price of a single hop
     #[arg(long)]
     no_hop: bool,
@@ -89,6 +92,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         split::build()?;
         contenders.push(Contender::Grpc);
     }
+    if !args.no_hop {
+        hop::prepare()?;
+    }
     let machine = Machine::this();
     println!("\n{}", machine.line());
 
@@ -103,7 +109,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         tables::show(&measured);
         series.extend(measured);
     }
-    let hops = if args.no_hop { Vec::new() } else { hop::run(Input::plain(args.events), args.runs)? };
+    let hops =
+        if args.no_hop { Vec::new() } else { hop::run(Input::plain(args.events), args.hop_rows, args.runs)? };
     args.json.as_deref().map_or(Ok(()), |path| write_json(path, &Figures { machine, series, hops }))
 }
 

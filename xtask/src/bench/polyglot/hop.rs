@@ -13,6 +13,7 @@
 //! CPU time is that of all processes, without start-up. Each run's results must be those of the run without a hop.
 
 use std::fs;
+use std::str::FromStr;
 
 use anyhow::{Result, ensure};
 use modrun_report::{Align, Summary, Table, units};
@@ -25,13 +26,34 @@ use crate::modrun::{self, Report};
 use crate::process;
 
 const PROGRAMS: [Program; 5] = conformance::ALL;
-/// Small and large batches, in rows.
-const ROWS: [u32; 2] = [1000, 16_000];
+
+/// How many rows small batches have, and large ones.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows([u32; 2]);
+
+impl FromStr for Rows {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let two =
+            text.split_once(',').and_then(|(small, large)| Some([small.parse().ok()?, large.parse().ok()?]));
+        match two {
+            Some([small, large]) if 0 < small && small < large => Ok(Self([small, large])),
+            _ => Err(format!("two rising numbers such as `1000,16000`, not `{text}`")),
+        }
+    }
+}
+
+/// Builds every program.
+pub(super) fn prepare() -> Result<()> {
+    PROGRAMS.iter().try_for_each(Program::build)
+}
 
 /// The runs of one program, or of none.
 #[derive(Serialize)]
 pub(super) struct Series {
     program: String,
+    rows: [u32; 2],
     rounds: Vec<Round>,
 }
 
@@ -53,21 +75,17 @@ struct Hop {
 }
 
 /// Measures every language in turns, and shows a table.
-pub(super) fn run(input: Input, runs: u32) -> Result<Vec<Series>> {
-    let mut lanes: Vec<Option<&Program>> = vec![None];
-    for program in &PROGRAMS {
-        program.build()?;
-        lanes.push(Some(program));
-    }
+pub(super) fn run(input: Input, Rows(rows): Rows, runs: u32) -> Result<Vec<Series>> {
+    let lanes: Vec<Option<&Program>> = [None].into_iter().chain(PROGRAMS.iter().map(Some)).collect();
     let name = |lane: &Option<&Program>| lane.map_or("no hop", |program| program.language()).to_owned();
     let mut all: Vec<Series> =
-        lanes.iter().map(|lane| Series { program: name(lane), rounds: Vec::new() }).collect();
+        lanes.iter().map(|lane| Series { program: name(lane), rows, rounds: Vec::new() }).collect();
     let mut digest = None;
     for round in 0..=runs {
         for (lane, series) in lanes.iter().zip(&mut all) {
             eprintln!("{} events, hop, round {round} of {runs}: {}", input.events, series.program);
             let mut hops = [None; 2];
-            for (rows, hop) in ROWS.into_iter().zip(&mut hops) {
+            for (rows, hop) in rows.into_iter().zip(&mut hops) {
                 let report = run_once(input, *lane, rows)?;
                 let expected = digest.get_or_insert_with(|| report.results_digest.clone());
                 ensure!(*expected == report.results_digest, "{}: the results differ", series.program);
@@ -168,7 +186,7 @@ fn show(input: Input, all: &[Series]) {
             speed(series, |round| round.large),
         ]);
     }
-    let [small, large] = ROWS.map(|rows| units::exact(rows.into()));
+    let [small, large] = without.rows.map(|rows| units::exact(rows.into()));
     println!(
         "\nOne hop and back, {} events, in batches of {small} and of {large}:\n",
         units::exact(input.events)
@@ -188,6 +206,21 @@ fn summary(sample: impl Iterator<Item = f64>) -> Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_two_rising_numbers() {
+        for (text, expected) in [
+            ("1,2", Some([1, 2])),
+            ("100,16000", Some([100, 16_000])),
+            ("0,2", None),
+            ("2,2", None),
+            ("2,1", None),
+            ("2", None),
+            ("1,x", None),
+        ] {
+            assert_eq!(text.parse::<Rows>().ok().map(|Rows(rows)| rows), expected, "{text}");
+        }
+    }
 
     #[test]
     fn the_stage_stands_between_parsing_and_counting() {
