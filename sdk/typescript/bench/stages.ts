@@ -1,5 +1,5 @@
 /** The stages that `hop.py` measures. */
-import { fileBlocks, filter, run, source, transform } from "../src/index.js";
+import { fileBlocks, filter, run, source, transform } from "modular-runtime";
 
 const stages = {
   /** A predicate for each event. */

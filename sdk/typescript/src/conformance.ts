@@ -15,7 +15,7 @@ import {
   source,
   type Stage,
   transform,
-} from "./index.js";
+} from "modular-runtime";
 
 const [, , name = "", form = "event"] = process.argv;
 

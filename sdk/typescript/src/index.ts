@@ -12,7 +12,7 @@ export {
   type Context,
   type Emitted,
   type EmittedBatch,
-  type Emitter,
+  type Source,
   Fatal,
   filter,
   type Options,
@@ -22,6 +22,6 @@ export {
   source,
   type Stage,
   transform,
-  type Transformer,
-  type Writer,
+  type Transform,
+  type Sink,
 } from "./stage.js";

@@ -8,11 +8,11 @@ import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Batch } from "./batch.js";
 import { jsonLines as linesOf } from "./json-line.js";
-import { type Context, Fatal, type Prepared, sink, type Stage, type Writer } from "./stage.js";
+import { type Context, Fatal, type Prepared, sink, type Stage, type Sink } from "./stage.js";
 
 const BUFFER_BYTES = 1 << 20;
 
-class JsonLines implements Writer<Batch> {
+class JsonLines implements Sink<Batch> {
   private readonly path: string;
   private readonly descriptor: number;
   private lines = "";

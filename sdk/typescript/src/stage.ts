@@ -53,7 +53,7 @@ export type EmittedBatch =
   Batch | Selection | Uint8Array | readonly (Batch | Selection)[] | null | undefined | void;
 
 /** A transform with a state. */
-export interface Transformer<In, Out> {
+export interface Transform<In, Out> {
   /** Called once before all else, if it is there. */
   open?(): MaybePromise<void>;
   process(input: In): MaybePromise<Out>;
@@ -64,7 +64,7 @@ export interface Transformer<In, Out> {
 }
 
 /** A sink with a state. */
-export interface Writer<In> {
+export interface Sink<In> {
   open?(): MaybePromise<void>;
   write(input: In): MaybePromise<void>;
   /** Makes what was written durable under a temporary name. */
@@ -75,7 +75,7 @@ export interface Writer<In> {
 }
 
 /** A source with a position. What it emits has to be part of its snapshot before it is yielded. */
-export interface Emitter<Out> {
+export interface Source<Out> {
   open?(): MaybePromise<void>;
   emit(): Produced<Out>;
   snapshot?(): MaybePromise<unknown>;
@@ -139,7 +139,7 @@ type Anything = any;
 
 /** A transform of single events: a function from an event to an event, several, or none; or a class with `process`. */
 export function transform<Config = Anything, In = Event, Out = Event>(
-  handler: Handler<Config, In, MaybePromise<Emitted<Out>>> | Made<Config, Transformer<In, Emitted<Out>>>,
+  handler: Handler<Config, In, MaybePromise<Emitted<Out>>> | Made<Config, Transform<In, Emitted<Out>>>,
   options: Options = {},
 ): Stage<Config> {
   return define(Role.Transform, "event", "transform", handler, "process", options);
@@ -147,8 +147,7 @@ export function transform<Config = Anything, In = Event, Out = Event>(
 
 /** A transform of whole batches: typed columns in, a batch or a selection out. */
 transform.batch = function <Config = Anything>(
-  handler:
-    Handler<Config, Batch, MaybePromise<EmittedBatch>> | Made<Config, Transformer<Batch, EmittedBatch>>,
+  handler: Handler<Config, Batch, MaybePromise<EmittedBatch>> | Made<Config, Transform<Batch, EmittedBatch>>,
   options: Options = {},
 ): Stage<Config> {
   return define(Role.Transform, "batch", "transform", handler, "process", options);
@@ -164,7 +163,7 @@ export function filter<Config = Anything, In = Event>(
 
 /** A source: a function that gives something to iterate over, such as a generator; or a class with `emit`. */
 export function source<Config = Anything, Out = Event>(
-  handler: ((context: Context<Config>) => Produced<Out>) | Made<Config, Emitter<Out>>,
+  handler: ((context: Context<Config>) => Produced<Out>) | Made<Config, Source<Out>>,
   options: Options = {},
 ): Stage<Config> {
   const role = Role.Source;
@@ -180,7 +179,7 @@ export function source<Config = Anything, Out = Event>(
 
 /** A sink of single events: a function, or a class with `write`. */
 export function sink<Config = Anything, In = Event>(
-  handler: Handler<Config, In, MaybePromise<void>> | Made<Config, Writer<In>>,
+  handler: Handler<Config, In, MaybePromise<void>> | Made<Config, Sink<In>>,
   options: Options = {},
 ): Stage<Config> {
   return define(Role.Sink, "event", "each", handler, "write", options);
@@ -188,7 +187,7 @@ export function sink<Config = Anything, In = Event>(
 
 /** A sink of whole batches. */
 sink.batch = function <Config = Anything>(
-  handler: Handler<Config, Batch, MaybePromise<void>> | Made<Config, Writer<Batch>>,
+  handler: Handler<Config, Batch, MaybePromise<void>> | Made<Config, Sink<Batch>>,
   options: Options = {},
 ): Stage<Config> {
   return define(Role.Sink, "batch", "each", handler, "write", options);
