@@ -68,7 +68,7 @@ func (s *session) rowSize(t *Table, row int) int {
 }
 
 func (s *session) tooLarge(size int) error {
-	return fmt.Errorf("an event of %d bytes does not fit into the %d bytes that a batch may have: raise `limits.memory`", size,
+	return fmt.Errorf("an event of %d bytes does not fit into the %d bytes that a batch may have: raise `limits.segment`", size,
 		s.capacity())
 }
 
