@@ -38,6 +38,7 @@ mod stages;
 pub mod step;
 mod table;
 pub mod value;
+mod vectors;
 mod verdict;
 mod yaml;
 

@@ -49,6 +49,9 @@ struct Check {
     /// A file with the names of runs that are known to fail, or patterns of them, one a line.
     #[arg(long, value_name = "FILE")]
     known_failing: Option<PathBuf>,
+    /// The folder of the protocol's vectors.
+    #[arg(long, value_name = "FOLDER", default_value = "proto/vectors")]
+    vectors: PathBuf,
     /// The SDK has handlers that await.
     #[arg(long = "async")]
     with_async: bool,
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
 fn check(check: &Check) -> Result<bool> {
     let choice = Choice {
         only: check.only.clone(),
+        vectors: Some(check.vectors.clone()),
         carrier: check.carrier,
         known: check.known_failing.as_deref().map(known).transpose()?.unwrap_or_default(),
         with_async: check.with_async,

@@ -23,6 +23,8 @@ pub(crate) struct Record {
     pub(crate) failure: Option<Failed>,
     /// Accounts of the loop's time.
     pub(crate) activities: Vec<Activity>,
+    /// When `Open` was sent.
+    pub(crate) opened_at: Option<Instant>,
     /// When `Ready` came.
     pub(crate) ready_at: Option<Instant>,
     /// When `Done` came.

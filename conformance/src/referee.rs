@@ -251,8 +251,8 @@ impl Referee {
     }
 
     fn failed(&mut self, failed: &Failed) -> Result<()> {
-        if failed.message.is_empty() || failed.code.is_empty() {
-            return broken("E1", "failed without a code or a message");
+        if failed.message.is_empty() || failed.code.is_empty() && !failed.rows.is_empty() {
+            return broken("E1", "failed without a message, or an event without a code");
         }
         if failed.message.len() > MESSAGE_BYTES_MAX || failed.message.contains('\n') {
             let length = failed.message.len();

@@ -6,6 +6,7 @@
 //! Neighbours: `script` performs one run, `verdict` judges it, `report` shows all.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use glob::Pattern;
 use crate::case::{self, Ability, Carrier, Run};
 use crate::report::{Outcome, Report, Status};
 use crate::script::Performance;
-use crate::{Error, Result, verdict};
+use crate::{Error, Result, vectors, verdict};
 
 /// Programs at a time.
 const PROGRAMS_MAX: usize = 2;
@@ -61,6 +62,8 @@ const GROUPS: &[(&str, &str)] = groups![
 pub struct Choice {
     /// Only runs whose id matches.
     pub only: Vec<Pattern>,
+    /// The folder of the protocol's vectors; without it, those that must be refused are not sent.
+    pub vectors: Option<PathBuf>,
     /// Only this carrier.
     pub carrier: Option<Carrier>,
     /// Runs that are known to fail.
@@ -79,6 +82,9 @@ pub fn chosen(choice: &Choice) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for (group, text) in GROUPS {
         runs.extend(case::runs(group, text)?);
+    }
+    if let Some(folder) = &choice.vectors {
+        runs.extend(vectors::runs(folder)?);
     }
     let named = |run: &Run| {
         let matches = |only: &Pattern| only.matches(&run.id) || only.matches(&run.case_id);
@@ -188,7 +194,9 @@ mod tests {
     #[test]
     fn every_case_makes_sense() {
         let mut ids = HashSet::new();
-        for run in chosen(&Choice::default()).unwrap() {
+        let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/vectors");
+        let all = Choice { vectors: Some(vectors), ..Choice::default() };
+        for run in chosen(&all).unwrap() {
             assert!(ids.insert(run.id.clone()), "`{}` is there twice", run.id);
             let sense = Performance::new(&run, &["true".into()], Path::new("/"))
                 .and_then(|performance| verdict::expected(&run, &performance, false));

@@ -138,6 +138,10 @@ impl Performance {
             }
             Step::Close => session.close(),
             Step::Bytes(text) => session.send_bytes(&bytes(text)?),
+            Step::Payload(text) => {
+                let payload = bytes(text)?;
+                session.send_payload(&payload, slack::number(&payload, slack::ROWS) as u32)
+            }
             Step::Break(breach) => self.breach(session, *breach),
             Step::Failure => {
                 session.flush()?;
@@ -156,7 +160,7 @@ impl Performance {
         if shuffled {
             frame = shuffle::frame(&frame)?;
         }
-        session.send_bytes(&frame)?;
+        session.send_open(&frame)?;
         for (index, chunk) in (0..).zip(state) {
             session.send_state(index, chunk)?;
         }

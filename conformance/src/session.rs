@@ -97,7 +97,8 @@ impl<'s> Session<'s> {
         let inline_max = usize::try_from(setup.open.inline_max).unwrap_or(usize::MAX);
         std::thread::spawn(move || read(reading, inline_max, &sender));
         let referee = Referee::new(setup.stage.clone(), setup.open.clone());
-        let record = Record { ready_at: None, done_at: None, activities: Vec::new(), ..record };
+        let record =
+            Record { opened_at: None, ready_at: None, done_at: None, activities: Vec::new(), ..record };
         Ok(Self {
             setup,
             program,
@@ -120,6 +121,12 @@ impl<'s> Session<'s> {
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.extend_from_slice(bytes);
         self.flush()
+    }
+
+    /// Sends `Open`.
+    pub(crate) fn send_open(&mut self, frame: &[u8]) -> Result<()> {
+        self.record.opened_at = Some(Instant::now());
+        self.send_bytes(frame)
     }
 
     /// Sends a chunk of state.

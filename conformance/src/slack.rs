@@ -8,12 +8,14 @@
 /// Bytes before the columns' structs, and of each of them.
 pub(crate) const TABLE: usize = 16;
 pub(crate) const COLUMN: usize = 48;
+/// Where a table says how many rows it has.
+pub(crate) const ROWS: usize = 4;
 const BOOL: u8 = 1;
 
 /// For each byte of a table, the bits that mean nothing.
 pub(crate) fn of_table(payload: &[u8]) -> Vec<u8> {
     let mut free = vec![0xff_u8; payload.len()];
-    let rows = number(payload, 4);
+    let rows = number(payload, ROWS);
     let columns = number(payload, 8);
     free[..TABLE + COLUMN * columns].fill(0);
     for at in (0..columns).map(|column| TABLE + COLUMN * column) {

@@ -44,6 +44,8 @@ pub enum Step {
     Close,
     /// Send these bytes, in hexadecimal; `00*9` stands for nine zero bytes.
     Bytes(String),
+    /// Send these bytes as the payload of a batch, which has as many rows as they say.
+    Payload(String),
     /// Send a batch that breaks a rule.
     Break(Breach),
     /// Wait until the program says that it failed, and ends.
