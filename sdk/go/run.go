@@ -227,7 +227,7 @@ func unexpected(kind wire.To) error {
 
 // work does what the stage is for until the other end closes; nil if all was done by then.
 func (s *session) work(h handler) error {
-	ended, committed := false, false
+	committed := false
 	if source, ok := h.(source); ok {
 		if err := source.feed(s); err != nil {
 			return err
@@ -235,12 +235,11 @@ func (s *session) work(h handler) error {
 		if err := s.end(h); err != nil {
 			return err
 		}
-		ended = true
 	}
 	for {
 		frame, err := s.next()
 		if err != nil {
-			if errors.Is(err, io.EOF) && ended && (committed || h.role() != wire.Sink) {
+			if errors.Is(err, io.EOF) && s.done && (committed || h.role() != wire.Sink) {
 				return nil
 			}
 			return err
@@ -248,10 +247,10 @@ func (s *session) work(h handler) error {
 		switch {
 		case wire.IsCredit(frame.Message):
 			err = s.credited(frame)
-		case wire.IsBatch(frame.Message) && !ended && h.role() != wire.Source:
+		case wire.IsBatch(frame.Message) && !s.done && h.role() != wire.Source:
 			err = s.take(h, frame)
 		default:
-			err = s.command(h, frame, &ended, &committed)
+			err = s.command(h, frame, &committed)
 		}
 		if err != nil {
 			return err
@@ -260,7 +259,7 @@ func (s *session) work(h handler) error {
 }
 
 // command obeys a message that is neither a batch nor credit.
-func (s *session) command(h handler, frame wire.Frame, ended, committed *bool) (err error) {
+func (s *session) command(h handler, frame wire.Frame, committed *bool) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = recovered(value)
@@ -271,14 +270,13 @@ func (s *session) command(h handler, frame wire.Frame, ended, committed *bool) (
 		return err
 	}
 	switch {
-	case kind == wire.ToBarrier && !*ended:
+	case kind == wire.ToBarrier && !s.done:
 		epoch, err := wire.ParseNumber(body)
 		if err != nil {
 			return err
 		}
 		return s.answer(h, epoch)
-	case kind == wire.ToEnd && !*ended:
-		*ended = true
+	case kind == wire.ToEnd && !s.done:
 		s.out.begin(nil)
 		s.ledger.enter(processing)
 		if err := h.finish(s); err != nil {
@@ -288,7 +286,7 @@ func (s *session) command(h handler, frame wire.Frame, ended, committed *bool) (
 			return err
 		}
 		return s.end(h)
-	case kind == wire.ToCommit && *ended && h.role() == wire.Sink:
+	case kind == wire.ToCommit && s.done && h.role() == wire.Sink:
 		*committed = true
 		if sink, ok := h.(*sinkHandler); ok {
 			if err := sink.commit(); err != nil {
@@ -297,7 +295,7 @@ func (s *session) command(h handler, frame wire.Frame, ended, committed *bool) (
 		}
 		s.writer.Frame(wire.EncodeCommitted(), nil)
 		return nil
-	case *ended && (kind == wire.ToEnd || kind == wire.ToBarrier): // crossed with `Done`
+	case s.done && (kind == wire.ToEnd || kind == wire.ToBarrier): // crossed with `Done`
 		return nil
 	}
 	return unexpected(kind)
@@ -315,6 +313,7 @@ func (s *session) end(h handler) error {
 	}
 	s.ledger.enter(sending)
 	s.report()
+	s.done = true
 	s.writer.Frame(wire.Done{Artifact: artifact.Path, Rows: artifact.Rows}.Encode(), nil)
 	return s.flush()
 }

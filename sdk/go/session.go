@@ -41,6 +41,7 @@ type session struct {
 	failures failures
 	progress func() (read, total uint64)
 	stop     func() // ends Opening.Context
+	done     bool   // `Done` was sent: nothing follows but credit and `Committed`
 }
 
 // sent is an output batch without credit.
@@ -90,9 +91,7 @@ func (s *session) sleep(as activity) error {
 	}
 	s.ledger.enter(as)
 	_, err := s.reader.Fill(true)
-	if now := s.ledger.enter(receiving); now-s.ledger.reported > activityEvery {
-		s.report()
-	}
+	s.reportSometimes(s.ledger.enter(receiving))
 	return err
 }
 
@@ -102,6 +101,13 @@ func (s *session) flush() error {
 		return nil
 	}
 	return s.writer.Flush()
+}
+
+// reportSometimes reports about once a second, until all is done.
+func (s *session) reportSometimes(now time.Duration) {
+	if now-s.ledger.reported > activityEvery && !s.done {
+		s.report()
+	}
 }
 
 // report adds the account of the loop's time to what is written.
@@ -273,9 +279,7 @@ func (s *session) take(h handler, frame wire.Frame) error {
 // pace writes what has waited long enough while there is more to do.
 func (s *session) pace() error {
 	now := s.ledger.enter(receiving)
-	if now-s.ledger.reported > activityEvery {
-		s.report()
-	}
+	s.reportSometimes(now)
 	if now-s.flushed > flushAfter || s.writer.Pending() > flushBytes {
 		return s.flush()
 	}

@@ -161,9 +161,7 @@ func (h *sourceState) send() error {
 	h.table.reset()
 	h.pending, h.next = 0, h.firstDecision()
 	h.sent = h.s.ledger.enter(sending)
-	if h.sent-h.s.ledger.reported > activityEvery {
-		h.s.report()
-	}
+	h.s.reportSometimes(h.sent)
 	if err == nil && (h.sent-h.s.flushed > flushAfter || h.s.writer.Pending() > flushBytes) {
 		if err = h.s.flush(); err == nil {
 			err = h.hear()
