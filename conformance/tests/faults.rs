@@ -24,7 +24,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("odd_offset", "order/one_by_one/event/shm", "breaks F2"),
     ("outside_the_segment", "order/one_by_one/event/shm", "breaks P1"),
     ("frees_slots_early", "window/waits_for_credit/event/shm", "breaks P2"),
-    ("looks_after_credit", "keep/slots_used_again/batch/shm", "instead of"),
+    // Whether the slot holds other rows by then, or rubbish, is a matter of time.
+    ("looks_after_credit", "keep/slots_used_again/batch/shm", ""),
     ("sets_unused_bits", "types/nulls_of_one_column/event/shm", "breaks P4"),
     ("sets_unused_bits", "selection/some/event/shm", "breaks P4"),
     ("one_row_more", "order/one_by_one/event/shm", "breaks P4"),
@@ -86,7 +87,8 @@ fn every_fault_is_noticed() {
         .iter()
         .filter_map(|(fault, id, words)| {
             let complaint = complaint(fault, id);
-            (!complaint.contains(words)).then(|| format!("{fault}: {id}: `{complaint}` without `{words}`"))
+            (complaint.is_empty() || !complaint.contains(words))
+                .then(|| format!("{fault}: {id}: `{complaint}` without `{words}`"))
         })
         .collect();
     assert!(unnoticed.is_empty(), "{}", unnoticed.join("\n"));

@@ -14,7 +14,7 @@ pub(crate) fn test(folder: &str) -> Result<()> {
     test_in(folder, &format!("{folder}/build"), &[])
 }
 
-/// As [`test`], built into another folder, with `options` such as `-DNAME=ON`.
+/// As [`test()`], built into another folder, with `options` such as `-DNAME=ON`.
 pub(crate) fn test_in(folder: &str, build: &str, options: &[&str]) -> Result<()> {
     build_into(folder, build, options)?;
     let test = ["--test-dir", build, "--output-on-failure", "--no-tests=error"];

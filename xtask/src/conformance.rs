@@ -1,11 +1,11 @@
 //! The stage protocol: each SDK's conformance program against the cases in `conformance`.
 //!
-//! The reports of the SDKs together are a page of the reference, which must be as committed.
+//! The reports of the SDKs together are a page, `target/xtask/conformance.md`.
 
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{go, input, modrun, process, python, sdk};
 
@@ -57,7 +57,6 @@ pub(crate) const RUST: Program = Program {
 
 pub(crate) const ALL: [Program; 5] = [PYTHON, TYPESCRIPT, GO, CPP, RUST];
 const RUNNER: [&str; 5] = ["run", "--quiet", "--package", "modrun-conformance", "--"];
-const PAGE: &str = "docs/reference/conformance.md";
 
 impl Program {
     /// The language of its SDK.
@@ -96,18 +95,16 @@ impl Program {
     }
 }
 
-/// Compares the page of the reference with what came of the runs.
-pub(crate) fn check_page() -> Result<()> {
+/// Makes the page that shows what came of the runs of all SDKs.
+pub(crate) fn make_page() -> Result<()> {
     let mut matrix = process::command("cargo", &RUNNER);
     matrix.arg("matrix");
     for program in &ALL {
         matrix.arg(program.report()?);
     }
     let page = process::output(&mut matrix).context("there is no report of some SDK: its runs went wrong")?;
-    let (made, committed) = (input::scratch("conformance.md")?, process::root().join(PAGE));
+    let made = input::scratch("conformance.md")?;
     fs::write(&made, page.trim_end().to_owned() + "\n")?;
-    if fs::read(&made)? != fs::read(committed).unwrap_or_default() {
-        bail!("`{PAGE}` is not what the runs gave; see what changed, then: cp {} {PAGE}", made.display());
-    }
+    println!("{}", made.display());
     Ok(())
 }

@@ -27,7 +27,7 @@ const STEPS: &[Step] = &[
     ("conformance of Go", || conformance::GO.check()),
     ("conformance of C++", || conformance::CPP.check()),
     ("conformance of Rust", || conformance::RUST.check()),
-    ("conformance page", conformance::check_page),
+    ("conformance page", conformance::make_page),
     ("release build", modrun::build),
     ("golden runs, 100k events", || golden_runs(100_000)),
     ("golden runs, 1M events", || golden_runs(1_000_000)),
