@@ -26,7 +26,7 @@ use crate::{Error, Result};
 pub(crate) const FILE: &str = "out.ndjson";
 /// How far the sum of the activities may be from the lifetime of the loop.
 const SUM_SLACK_PERCENT: u128 = 20;
-const SUM_SLACK_MS: u128 = 50;
+const SUM_SLACK_MS: u128 = 500;
 
 /// Compares.
 pub(crate) fn check(
