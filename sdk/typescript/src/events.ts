@@ -300,15 +300,12 @@ function eventClass(schema: Schema): unknown {
   return made;
 }
 
-/** Members that the language and its libraries look for on any object. */
-const PROBED: ReadonlySet<string> = new Set([
-  "then",
-  "toJSON",
-  "inspect",
-  "asymmetricMatch",
-  "nodeType",
-  "$$typeof",
-]);
+/** Members by which the language, Node and test libraries find out what an object is. */
+const PROBED: ReadonlySet<string> = new Set(
+  "then toJSON href length inspect asymmetricMatch nodeType tagName $$typeof toBSON @@__IMMUTABLE_ITERABLE__@@".split(
+    " ",
+  ),
+);
 
 /** Copies of binary values: an event may be held on to. */
 function binaries(text: Uint8Array, offsets: Int32Array, rows: number): Uint8Array[] {

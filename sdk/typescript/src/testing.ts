@@ -39,11 +39,21 @@ export interface CheckOptions {
   readonly policy?: Partial<BatchPolicy>;
 }
 
+/** An event that has failed. */
+export interface EventFailure {
+  /** Its place among those given. */
+  readonly at: number;
+  /** The error's class. */
+  readonly code: string;
+  readonly message: string;
+  /** The error's stack. */
+  readonly detail: string;
+}
+
 /** What has come of events. */
 export interface Outcome {
   readonly events: Event[];
-  /** The events that have failed, by their place among those given. */
-  readonly failures: { readonly at: number; readonly code: string; readonly message: string }[];
+  readonly failures: EventFailure[];
 }
 
 const WINDOW_BATCHES = 16;
@@ -59,7 +69,9 @@ export async function check(
   const { events: made, failures } = await outcome(stage, events, config, options);
   const failure = failures[0];
   if (failure === undefined) return made;
-  throw new Error(`event ${failure.at} has failed: ${failure.code}: ${failure.message}`);
+  const error = new Error(`event ${failure.at} has failed: ${failure.code}: ${failure.message}`);
+  error.stack = `${error.message}\n${failure.detail}`;
+  throw error;
 }
 
 /** The events that come out of a stage, and those that have failed. Rejects if the stage fails. */
@@ -79,7 +91,7 @@ class Referee implements Channel {
   ended = false;
   arrival = (): void => {};
   readonly made: Event[] = [];
-  readonly failures: Outcome["failures"] = [];
+  readonly failures: EventFailure[] = [];
   private readonly writer = new FrameWriter();
   private readonly reader = new FrameReader();
   private readonly stageWriter = new FrameWriter();
@@ -220,7 +232,12 @@ class Referee implements Channel {
     if (failed.rows.length === 0) this.failed = failed;
     const first = this.firsts[failed.input] ?? 0;
     for (const row of failed.rows) {
-      this.failures.push({ at: first + row, code: failed.code, message: failed.message });
+      this.failures.push({
+        at: first + row,
+        code: failed.code,
+        message: failed.message,
+        detail: failed.detail,
+      });
     }
   }
 

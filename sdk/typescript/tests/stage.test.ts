@@ -1,6 +1,7 @@
 /** What users write, run by `check`: events and batches in, events out. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import {
   type Batch,
   type Context,
@@ -331,4 +332,23 @@ test("a state is what a snapshot has returned", async () => {
   }
   await check(transform(Remember), EVENTS);
   assert.deepEqual(states, [undefined]);
+});
+
+test("an event can be shown, copied and compared", async () => {
+  const seen: unknown[] = [];
+  const show = filter((event) => {
+    assert.deepEqual(event, { n: 1, s: "a" });
+    seen.push(
+      inspect(event),
+      JSON.stringify(event),
+      Object.keys(event),
+      { ...event },
+      structuredClone(event),
+      "x" in event,
+    );
+    return true;
+  });
+  await check(show, [{ n: 1, s: "a" }]);
+  const plain = { n: 1, s: "a" };
+  assert.deepEqual(seen, ["Event { n: 1, s: 'a' }", JSON.stringify(plain), ["n", "s"], plain, plain, false]);
 });
