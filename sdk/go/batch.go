@@ -8,6 +8,8 @@ import (
 	"modularruntime/modrun/internal/wire"
 )
 
+// Batches that handlers are lent, and their columns.
+
 // Batch is the rows of one input batch, by column.
 //
 // It is lent: the batch, and all slices that it gives, are good until the handler returns. Keep makes
@@ -32,7 +34,8 @@ type found [16]struct {
 func (f *found) index(name string, b *Batch) int {
 	address := uintptr(unsafe.Pointer(unsafe.StringData(name)))
 	slot := &f[(address^address>>4^uintptr(len(name)))%uintptr(len(f))]
-	if len(name) > 0 && len(slot.name) == len(name) && unsafe.StringData(slot.name) == unsafe.StringData(name) && slot.at < len(b.schema) {
+	same := len(name) > 0 && len(slot.name) == len(name) && unsafe.StringData(slot.name) == unsafe.StringData(name)
+	if same && slot.at < len(b.schema) {
 		return slot.at
 	}
 	at := b.index(name)

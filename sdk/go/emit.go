@@ -6,6 +6,9 @@ import (
 	"modularruntime/modrun/internal/wire"
 )
 
+// What sends the tables, selections and batches that a handler emitted: as they are, cut where they do not fit, or without
+// the rows that fit nowhere.
+
 // emit sends what a handler emitted for an input batch, or for none.
 func (s *session) emit(input uint64) error {
 	if err := s.fits(); err != nil {

@@ -10,6 +10,8 @@ import (
 	"modularruntime/modrun/internal/wire"
 )
 
+// Events whose columns are known only when the stage runs: rows of the input, and events that a handler makes.
+
 // Event is one event with its columns by name: a row of the input, or an event of the handler's own.
 //
 // A row of the input is lent and good until the handler returns; what its getters return may be kept. A getter panics

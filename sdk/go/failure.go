@@ -9,6 +9,8 @@ import (
 	"modularruntime/modrun/internal/wire"
 )
 
+// Errors of handlers, as the messages that tell the runtime about them.
+
 // Drop, returned by the function of Transform, drops the event on purpose: it is counted as filtered.
 var Drop = errors.New("dropped on purpose")
 

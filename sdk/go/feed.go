@@ -9,6 +9,13 @@ import (
 	"time"
 )
 
+// What carries the events of a source into batches.
+//
+//	generator ─yield─▶ outs ─tabulate─▶ Table ─due?─▶ link        the loop of the stage
+//	                     └──────── watch, while the generator waits ──▶ link
+//
+// The two share everything under one mutex: whoever holds it is the loop, to the ledger as well.
+
 // feed carries single events into batches. A watch sends what is held back while the generator waits for the next event.
 type feed[Out any] struct {
 	sourceState

@@ -6,6 +6,14 @@ import (
 	"modularruntime/modrun/internal/wire"
 )
 
+// What runs per-event functions and batch functions over the batches of a session.
+//
+//	batch ─▶ 512 rows ─read─▶ structs or Events ─function─▶ outs ─settle─▶ Table ─▶ Output
+//	                                                 └──── as they came ─▶ Selection ─┘
+//
+// A panic is caught outside of the loop over events and the loop is entered again behind the event that caused it, so that
+// catching costs nothing while nothing happens.
+
 const (
 	chunkRows   = 512  // shown to a per-event handler at a time, so that they stay in the cache
 	emittedRows = 4096 // that a per-event handler emitted, before they are put into a table

@@ -200,12 +200,14 @@ func (d *delayed) Finish(out *modrun.Output) error {
 	return nil
 }
 
-// TestEventsThatFail tells what an event costs that cannot be processed, or not be sent.
-func TestEventsThatFail(t *testing.T) {
-	cases := map[string]struct {
-		stage modrun.Stage
-		rows  string // that failed, and why
-	}{
+type failing struct {
+	stage modrun.Stage
+	rows  string // that failed, and why
+}
+
+// failingStages have their functions fail for events of the value 0.
+func failingStages() map[string]failing {
+	return map[string]failing{
 		"an error": {modrun.Transform(func(r reading) (reading, error) {
 			return r, errorIf(r.Value == 0, fmt.Errorf("bad %s", r.Type))
 		}), "0 error bad a, 3 error bad d"},
@@ -264,8 +266,12 @@ func TestEventsThatFail(t *testing.T) {
 			return nil
 		}), "0 error nothing, 3 error nothing"},
 	}
+}
+
+// TestEventsThatFail tells what an event costs that cannot be processed, or not be sent.
+func TestEventsThatFail(t *testing.T) {
 	in := []reading{{"a", 0}, {"b", 1}, {"c", 1}, {"d", 0}, {"e", 1}}
-	for name, c := range cases {
+	for name, c := range failingStages() {
 		t.Run(name, func(t *testing.T) {
 			got := modruntest.Run[reading](t, c.stage, in)
 			var failed []string

@@ -8,6 +8,8 @@ import (
 	"modularruntime/modrun/internal/wire"
 )
 
+// Tables that batch handlers fill column by column.
+
 // Table is rows of the output columns that a handler builds column by column. All columns must have as many rows when
 // it is sent.
 type Table struct {

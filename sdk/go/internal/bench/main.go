@@ -8,8 +8,10 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -53,6 +55,33 @@ func stages() []named {
 			table := out.Table()
 			table.Copy("type", in, "type")
 			table.Copy("value", in, "value")
+			return nil
+		})},
+	}
+}
+
+// sources returns stages that emit as many rows as `BENCH_ROWS` says.
+func sources() []named {
+	total, _ := strconv.ParseInt(os.Getenv("BENCH_ROWS"), 10, 64)
+	types := []string{"view", "click", "purchase", "signup"}
+	next := int64(0)
+	return []named{
+		{"source struct", modrun.Source(func(yield func(reading) bool) error {
+			for n := int64(0); n < total && yield(reading{types[n&3], n}); n++ {
+			}
+			return nil
+		})},
+		{"source batch", modrun.SourceBatch(func(table *modrun.Table, rows int) error {
+			count := min(int64(rows), total-next)
+			kinds, values := table.String("type"), table.Int64("value").Extend(int(count))
+			for row := range values {
+				values[row] = next
+				kinds.Append(types[next&3])
+				next++
+			}
+			if next == total {
+				return io.EOF
+			}
 			return nil
 		})},
 	}
@@ -135,7 +164,7 @@ func (c *batchCounter) Process(in *modrun.Batch, _ *modrun.Output) error {
 
 func main() {
 	if os.Getenv("MODRUN_STAGE") != "" {
-		for _, s := range stages() {
+		for _, s := range append(stages(), sources()...) {
 			if s.name == os.Args[1] {
 				modrun.Run(s.stage)
 			}
@@ -156,51 +185,81 @@ func main() {
 			if err == nil {
 				err = measure(s.name, rows, min(*total/rows, 100_000), *plain)
 			}
-			if err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				os.Exit(1)
-			}
+			exitIf(err)
+		}
+	}
+	for _, s := range sources() {
+		if strings.HasPrefix(s.name, *only) {
+			exitIf(measureSource(s.name, 0, *total))
+			exitIf(measureSource(s.name, 1000, *total))
 		}
 	}
 }
 
+func exitIf(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+var schema = wire.Schema{{Name: "type", Type: wire.String}, {Name: "value", Type: wire.Int64}}
+
 // measure runs one stage with so many batches.
 func measure(name string, rows, batches int, plain bool) error {
-	schema := wire.Schema{{Name: "type", Type: wire.String}, {Name: "value", Type: wire.Int64}}
-	p, d, err := peer.New(peer.Setup{Input: schema, Output: schema, Window: 4, Inline: 4096, Segment: 64 << 20, Discard: true})
-	if err != nil {
+	batch := peer.Table{Payload: payload(rows, plain), Rows: rows}
+	all := make([]peer.Table, batches)
+	for at := range all {
+		all[at] = batch
+	}
+	result, wall, err := run(name, peer.Setup{Input: schema, Output: schema}, all)
+	if err == nil {
+		report(name, rows, batches, rows*batches, result, wall)
+	}
+	return err
+}
+
+// measureSource runs a source of so many rows; the policy is adaptive if rows is 0.
+func measureSource(name string, rows, total int) error {
+	if err := os.Setenv("BENCH_ROWS", strconv.Itoa(total)); err != nil {
 		return err
+	}
+	result, wall, err := run(name, peer.Setup{Source: true, Output: schema, Policy: wire.Policy{Rows: uint32(rows)}}, nil)
+	if err == nil {
+		report(name, result.Rows/max(1, result.Batches), result.Batches, result.Rows, result, wall)
+	}
+	return err
+}
+
+func report(name string, rows, batches, total int, result peer.Result, wall time.Duration) {
+	cpu := float64(result.Activity.CPU)
+	fmt.Printf("%-18s %7d %9d %12.2f %12.2f %10.2f\n", name, rows, batches, cpu/1e3/float64(batches), cpu/float64(total),
+		float64(total)/wall.Seconds()/1e6)
+}
+
+// run starts this program as the stage and carries batches through it.
+func run(name string, setup peer.Setup, batches []peer.Table) (result peer.Result, wall time.Duration, err error) {
+	setup.Window, setup.Inline, setup.Segment, setup.Discard = 4, 4096, 64<<20, true
+	p, d, err := peer.New(setup)
+	if err != nil {
+		return result, 0, err
 	}
 	program, err := os.Executable()
 	if err != nil {
-		return err
+		return result, 0, err
 	}
 	stage := exec.Command(program, name)
 	stage.Env = append(os.Environ(), "MODRUN_STAGE=socket=3,input=4,output=5")
 	stage.ExtraFiles = []*os.File{d.Socket, d.Input, d.Output}
 	stage.Stderr = os.Stderr
 	if err := stage.Start(); err != nil {
-		return err
-	}
-	batch := peer.Table{Payload: payload(rows, plain), Rows: rows}
-	all := make([]peer.Table, batches)
-	for at := range all {
-		all[at] = batch
+		return result, 0, err
 	}
 	start := time.Now()
-	result, err := p.Run(all)
-	wall := time.Since(start)
-	if err != nil {
-		return err
-	}
+	result, err = p.Run(batches)
+	wall = time.Since(start)
 	p.Close()
-	if err := stage.Wait(); err != nil {
-		return err
-	}
-	cpu := float64(result.Activity.CPU)
-	fmt.Printf("%-18s %7d %9d %12.2f %12.2f %10.2f\n", name, rows, batches, cpu/1e3/float64(batches),
-		cpu/float64(rows*batches), float64(rows*batches)/wall.Seconds()/1e6)
-	return nil
+	return result, wall, errors.Join(err, stage.Wait())
 }
 
 // payload returns a table of `type` and `value`.
