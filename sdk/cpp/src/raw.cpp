@@ -1,7 +1,6 @@
 #include "raw.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <string_view>
 
 namespace modular_runtime {
@@ -12,6 +11,11 @@ bool is_raw(const Schema& schema) {
     return at != Schema::none && schema.fields()[at].type == type;
   };
   return has("source", Type::string) && has("offset", Type::int64) && has("text", Type::binary);
+}
+
+std::uint32_t lines_in(std::string_view text) {
+  const auto newlines = static_cast<std::uint32_t>(std::count(text.begin(), text.end(), '\n'));
+  return newlines + (text.empty() || text.ends_with('\n') ? 0 : 1);
 }
 
 std::uint32_t events_in(const Batch& raw) {

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "modular_runtime/batch.hpp"
 
 namespace modular_runtime {
 
 bool is_raw(const Schema& schema);
+
+// Lines, of which the last need not end with a newline.
+std::uint32_t lines_in(std::string_view text);
 
 // Lines that are not blank.
 std::uint32_t events_in(const Batch& raw);

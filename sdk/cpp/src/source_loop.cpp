@@ -36,7 +36,7 @@ class SourceLoop final : public Emitter {
         connection_(connection),
         source_(source),
         policy_(policy),
-        is_sliced_(policy.rows != 0 && !is_raw(*output)),
+        is_raw_(is_raw(*output)),
         linger_(policy.rows == 0 ? tick_most : std::chrono::microseconds(policy.linger_us)) {
     rows_max(policy.rows == 0 ? rows_least : policy.rows);
     if (policy.rows != 0) bytes_max_ = std::numeric_limits<std::size_t>::max();
@@ -108,14 +108,15 @@ class SourceLoop final : public Emitter {
     ++taken_;
     builder_.append(event);
     origins_.push_back(0);
-    if (is_full()) send_rows();
+    if (is_raw_) lines_ += lines_of(event);
+    if (is_full() || lines_ >= rows_max_) send_rows();
     return true;
   }
 
   bool take(const Batch& batch) {
     if (!goes_on()) return false;
     ++taken_;
-    if (!is_sliced_) {
+    if (is_raw_ || policy_.rows == 0) {
       send_rows();
       Emitter::emit(batch);
       sent();
@@ -130,6 +131,11 @@ class SourceLoop final : public Emitter {
       if (is_full()) send_rows();
     }
     return true;
+  }
+
+  static std::size_t lines_of(const Event& event) {
+    const auto text = event.binary("text");
+    return text ? lines_in({reinterpret_cast<const char*>(text->data()), text->size()}) : 0;
   }
 
   // Sends what is in the builder.
@@ -148,6 +154,7 @@ class SourceLoop final : public Emitter {
 
   void sent() {
     ++batches_;
+    lines_ = 0;
     if (connection_.flush_if_due()) receive();
   }
 
@@ -263,8 +270,9 @@ class SourceLoop final : public Emitter {
   Connection& connection_;
   OpenSource& source_;
   BatchPolicy policy_;
-  // Whether batches are made anew of the source's, so that each has the policy's rows.
-  bool is_sliced_;
+  // Whether the policy's rows are lines of text, of which a row may hold many.
+  bool is_raw_;
+  std::size_t lines_ = 0;
   std::chrono::microseconds linger_;
 
   std::mutex mutex_;
