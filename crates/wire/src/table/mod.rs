@@ -7,7 +7,7 @@
 //!   0        16                          body: buffers begin at multiples of 8
 //! ```
 //!
-//! [`Layout`] writes one into memory of the caller's, such as a slot of a segment; [`decode`] checks one and gives a
+//! [`Layout`] writes one into memory of the caller's, such as a slot of a segment; [`decode()`] checks one and gives a
 //! record batch whose columns point into it.
 
 mod decode;
