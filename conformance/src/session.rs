@@ -243,9 +243,11 @@ impl<'s> Session<'s> {
     }
 
     fn give_withheld(&mut self) {
-        while let Some(seq) = self.withheld.pop() {
-            self.give(seq);
+        let mut withheld = std::mem::take(&mut self.withheld);
+        if self.credits == Credits::Reversed {
+            withheld.reverse();
         }
+        withheld.into_iter().for_each(|seq| self.give(seq));
     }
 
     fn give(&mut self, seq: u64) {

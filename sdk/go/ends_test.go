@@ -59,6 +59,30 @@ func TestAStageGoesOnFromItsSnapshot(t *testing.T) {
 		modruntest.State(first.State))
 }
 
+// snapshots is a stage whose state is known beforehand.
+type snapshots struct{ state []byte }
+
+func (snapshots) Process(reading, func(reading)) error { return nil }
+func (s snapshots) Snapshot() ([]byte, error)          { return s.state, nil }
+
+func TestStatesOfAllSizes(t *testing.T) {
+	for _, state := range [][]byte{nil, {}, {1}, make([]byte, 1<<20), make([]byte, 3<<20+1)} {
+		var restored []byte
+		stage := modrun.Open(func(o modrun.Opening, _ any) (modrun.Stage, error) {
+			restored = o.State
+			return modrun.Stateful(snapshots{state}), nil
+		})
+		got := modruntest.Run[reading](t, stage, []reading{{"a", 1}})
+		if (got.State == nil) != (state == nil) || len(got.State) != len(state) {
+			t.Errorf("%d bytes became %d", len(state), len(got.State))
+		}
+		modruntest.Run[reading](t, stage, []reading{{"a", 1}}, modruntest.State(got.State))
+		if (restored == nil) != (state == nil) || len(restored) != len(state) {
+			t.Errorf("%d bytes were restored as %d", len(state), len(restored))
+		}
+	}
+}
+
 func TestManyEventsAtTheEnd(t *testing.T) {
 	stage := modrun.Stateful(&repeater{})
 	got := modruntest.Run[counted](t, stage, []reading{{"x", 150_000}})
@@ -145,6 +169,12 @@ func TestSourcesInEveryForm(t *testing.T) {
 
 func byNumber(a, b number) int { return int(a.N - b.N) }
 
+type wide struct {
+	Type  string
+	Value int64
+	N     *int64
+}
+
 func TestAStageThatFailsEndsTheRun(t *testing.T) {
 	luck := errors.New("no luck")
 	type text struct{ Value string }
@@ -164,9 +194,13 @@ func TestAStageThatFailsEndsTheRun(t *testing.T) {
 		"fatal panic": {modrun.Filter(func(reading) bool { panic(modrun.Fatal(luck)) }), "stage panic", "no luck"},
 		"finish":      {modrun.StatefulBatch(failFinish{luck}), "stage error", "no luck"},
 		"a column that is not there": {modrun.Filter(func(struct{ Valeu int64 }) bool { return true }), "invalid invalid",
-			"field `.Valeu`: no column `valeu`: there are `type`, `value`; `uses:` of the stage in the pipeline adds a column"},
+			"field `.Valeu`: no column `valeu`: there are `type`, `value`, `n`; `uses:` of the stage in the pipeline adds a column"},
 		"a column of another type": {modrun.Filter(func(text) bool { return true }), "invalid invalid",
 			"field `text.Value` is for a column of the type string, but column `value` is int64"},
+		"a column that may be null": {modrun.Filter(func(number) bool { return true }), "invalid invalid",
+			"column `n` may be null: make the field `number.N` a pointer"},
+		"an output that the input has not": {modrun.Filter(func(reading) bool { return true }), "invalid invalid",
+			"output column `m int64` is no column of the input, which has `type string, value int64, n int64?`"},
 		"a type that no column has": {modrun.Filter(func(struct{ Type int32 }) bool { return true }), "invalid invalid",
 			"field `.Type` is a `int32`: make it a bool, int64, float64, string or time.Time, a pointer to one, or []byte"},
 		"no struct": {modrun.Filter(func(string) bool { return true }), "invalid invalid",
@@ -180,7 +214,11 @@ func TestAStageThatFailsEndsTheRun(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			failure := modruntest.Fail[reading](t, c.stage, []reading{{"a", 1}}, modruntest.Config(map[string]int{"leest": 1}))
+			options := []modruntest.Option{modruntest.Config(map[string]int{"leest": 1})}
+			if strings.HasPrefix(name, "an output") {
+				options = append(options, modruntest.Output("m int64"))
+			}
+			failure := modruntest.Fail[reading](t, c.stage, []wide{{"a", 1, nil}}, options...)
 			if got := fmt.Sprint(failure.Kind, " ", failure.Code); got != c.kind || failure.Message != c.words {
 				t.Errorf("failed as %s: %s", got, failure.Message)
 			}

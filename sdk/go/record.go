@@ -13,7 +13,8 @@ import (
 
 // Structs as events: which field of a struct is which column, found out once by reflection, and then a loop for each
 // column that copies between its buffer and the structs' fields. This file and rows.go are the only ones of the package
-// that touch memory by its address (batch.go compares addresses): always a field of a type that was checked, at the offset that reflection gave.
+// that touch memory by its address: always a field of a type that was checked, at the offset that reflection gave.
+// (batch.go compares addresses.)
 
 // member is a field of a struct and the column that it stands for.
 type member struct {

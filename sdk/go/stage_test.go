@@ -129,6 +129,25 @@ func emitIf[T any](condition bool, event T, emit func(T)) error {
 	return nil
 }
 
+// TestAFilterMayLeaveColumnsOut has the output lack a column of the input.
+func TestAFilterMayLeaveColumnsOut(t *testing.T) {
+	type value struct{ Value int64 }
+	for name, stage := range map[string]modrun.Stage{
+		"filter": modrun.Filter(func(r reading) bool { return r.Type != "view" }),
+		"batch":  modrun.FilterBatch(keepBuys),
+		"whole batches": modrun.TransformBatch(func(in *modrun.Batch, out *modrun.Output) error {
+			if in.String("type").At(0) != "view" {
+				out.Batch(in)
+			}
+			return nil
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			modruntest.Check(t, stage, []reading{{"a", 10}, {"view", 20}, {"b", 30}}, []value{{10}, {30}}, modruntest.BatchRows(1))
+		})
+	}
+}
+
 // TestEventsOfAllTypes hands events on in all ways that copy them.
 func TestEventsOfAllTypes(t *testing.T) {
 	columns := "b bool?, n int64?, x float64?, s string?, r binary?, t timestamp?"
@@ -153,6 +172,25 @@ func TestEventsOfAllTypes(t *testing.T) {
 	}
 	if got := modruntest.Run[every](t, stages["struct"], everyEvent()).Events; !reflect.DeepEqual(got, everyEvent()) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestWhatAHandlerChangesInPlaceIsChanged has handlers change what the fields of an event point to.
+func TestWhatAHandlerChangesInPlaceIsChanged(t *testing.T) {
+	stage := modrun.Transform(func(e every) (every, error) {
+		if e.N != nil {
+			*e.N++
+		}
+		if len(e.R) > 0 {
+			e.R[0] = 7
+		}
+		return e, nil
+	})
+	want := everyEvent()
+	changed := int64(-6)
+	want[0].N, want[0].R, want[3].N = &changed, []byte{7, 0}, &changed
+	for _, rows := range []int{1, 10} {
+		modruntest.Check(t, stage, everyEvent(), want, modruntest.BatchRows(rows))
 	}
 }
 

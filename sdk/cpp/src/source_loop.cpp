@@ -69,7 +69,7 @@ class SourceLoop final : public Emitter {
   using Emitter::emit;
   bool emit(const Batch& batch) override {
     const std::lock_guard held(*lock_);
-    return take(batch);
+    return goes_on() && take(batch);
   }
   void flush() override {
     const std::lock_guard held(*lock_);
@@ -81,7 +81,7 @@ class SourceLoop final : public Emitter {
  protected:
   bool emit_row(const Event& event) override {
     const std::lock_guard held(*lock_);
-    return take(event);
+    return goes_on() && take(event);
   }
 
  private:
@@ -103,8 +103,9 @@ class SourceLoop final : public Emitter {
     return false;
   }
 
+  // What the source has given, even if it is to stop: its position is behind it already.
   bool take(const Event& event) {
-    if (!goes_on()) return false;
+    if (is_done_) return false;
     ++taken_;
     builder_.append(event);
     origins_.push_back(0);
@@ -114,7 +115,7 @@ class SourceLoop final : public Emitter {
   }
 
   bool take(const Batch& batch) {
-    if (!goes_on()) return false;
+    if (is_done_) return false;
     ++taken_;
     if (is_raw_ || policy_.rows == 0) {
       send_rows();

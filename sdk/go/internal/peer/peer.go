@@ -36,6 +36,7 @@ type Setup struct {
 	Window  uint32
 	Inline  uint64
 	Segment uint64 // bytes of each; 0: everything is inline
+	Narrow  uint64 // bytes of the output segment, if it is smaller
 	Discard bool   // forget what the stage emits, but for its rows
 	Arrived func(rows int)
 	// Stop returns when a source is to be told to stop.
@@ -104,9 +105,12 @@ func New(setup Setup) (*Peer, Descriptors, error) {
 	p := &Peer{setup: setup, socket: fds[0], reader: wire.NewReader(fds[0]), writer: wire.NewWriter(fds[0])}
 	p.reader.AllowInline(setup.Inline)
 	p.slots = wire.NewSlots(setup.Segment)
+	if p.setup.Narrow == 0 {
+		p.setup.Narrow = setup.Segment
+	}
 	d := Descriptors{Socket: os.NewFile(uintptr(fds[1]), "socket")}
 	if d.Input, p.input, err = segment(setup.Segment); err == nil {
-		d.Output, p.output, err = segment(setup.Segment)
+		d.Output, p.output, err = segment(p.setup.Narrow)
 	}
 	return p, d, err
 }
@@ -187,7 +191,7 @@ func (p *Peer) open() error {
 	s := p.setup
 	open := wire.Open{Protocol: wire.Version, Generation: 1, Stage: "stage", Config: s.Config, Input: s.Input,
 		HasInput: !s.Source, Output: s.Output, HasOutput: !s.Sink, WindowBatches: s.Window, WindowBytes: 1 << 40,
-		InlineMax: s.Inline, InputSegment: s.Segment, OutputSegment: s.Segment, Policy: s.Policy, Replicas: 1}
+		InlineMax: s.Inline, InputSegment: s.Segment, OutputSegment: s.Narrow, Policy: s.Policy, Replicas: 1}
 	if s.State != nil {
 		open.StateChunks = uint32(max(1, (len(s.State)+wire.StatePayloadMax-1)/wire.StatePayloadMax))
 	}
@@ -337,7 +341,7 @@ func fill(memory []byte) {
 func (p *Peer) emitted(frame wire.Frame) error {
 	batch, err := wire.ParseBatch(frame.Message)
 	if err == nil {
-		err = batch.Place(frame.Payload, p.setup.Inline, p.setup.Segment)
+		err = batch.Place(frame.Payload, p.setup.Inline, p.setup.Narrow)
 	}
 	if err != nil {
 		return err

@@ -89,8 +89,8 @@ impl Cell {
             Cell::Null => "null".to_owned(),
             Cell::Bool(value) => value.to_string(),
             Cell::Int(value) => value.to_string(),
-            // All floats of the model are small: they print alike in Rust and in ECMAScript, but for `-0`.
-            Cell::Float(value) => (value + 0.0).to_string(),
+            // `-0` is printed as `0`.
+            Cell::Float(value) => ryu_js::Buffer::new().format(value + 0.0).to_owned(),
             Cell::Text(text) => serde_json::to_string(text).unwrap(),
             Cell::Time(micros) if *micros < 0 => {
                 format!("\"1969-12-31T23:59:{:02}.000Z\"", 60 + micros / 1_000_000)
