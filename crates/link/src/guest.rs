@@ -1,6 +1,6 @@
 //! A stage's end of its process: what the Rust SDK, and built-in stages in a process of their own, talk through.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::num::NonZeroU32;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use modrun_core::env::Clock;
-use modrun_core::{Activity, BatchPolicy, Error, Result, Seq, Window};
+use modrun_core::{Activity, BatchPolicy, Error, ErrorKind, Result, Seq, Window};
 use modrun_shm::{Readable, Writable, inherited};
 use modrun_wire::table::{Layout, rows_within};
 use modrun_wire::{Credit, Failed, Frame, Frames, FromStage, Open, ToStage, table};
@@ -23,6 +23,8 @@ use crate::peer::{Arrived, Kept, Peer, Side, Sorted, Terms};
 pub const STAGE_VARIABLE: &str = "MODRUN_STAGE";
 
 impl Side for ToStage {
+    const CREDIT_IS_AN_ANSWER: bool = false;
+
     fn sort(self) -> Sorted<Self> {
         match self {
             ToStage::Batch(batch) => Sorted::Batch(batch),
@@ -76,16 +78,15 @@ impl Guest {
             Error::unavailable("no descriptor is left for the stage's socket").with_source(error)
         })?;
         let mut frames = Frames::new(reading, 0);
-        let ToStage::Open(open) = next(&mut frames)?.message else {
-            return Err(Error::internal("the runtime did not begin with `Open`"));
-        };
-        let mut state = Vec::new();
-        for _ in 0..open.state_chunks {
-            let Frame { message: ToStage::State(_), payload } = next(&mut frames)? else {
-                return Err(Error::internal("the runtime sent fewer chunks of state than it said"));
-            };
-            state.extend_from_slice(payload.as_deref().unwrap_or_default());
-        }
+        let (open, state) = opened(&mut frames).inspect_err(|error| {
+            let mut frame = Vec::new();
+            if error.kind() != ErrorKind::Unavailable
+                && FromStage::Failed(failed(error)).encode(&mut frame).is_ok()
+            {
+                // The runtime may have gone meanwhile.
+                let _ = (&socket).write_all(&frame);
+            }
+        })?;
         let terms = Terms {
             window: Window { batches: open.window_batches, bytes: open.window_bytes },
             inline_max: open.inline_max as usize,
@@ -99,7 +100,7 @@ impl Guest {
         let output = open.output.clone().unwrap_or_default().to_arrow();
         let batcher = Arc::new(Mutex::new(Batcher::new(policy(&open), &output)));
         let peer = Arc::new(Peer::new(socket, frames, clock.clone(), terms, mine, theirs));
-        Ok(Self { peer, open: Arc::new(*open), state: Arc::new(state), input, clock, batcher })
+        Ok(Self { peer, open: Arc::new(open), state: Arc::new(state), input, clock, batcher })
     }
 
     /// What the stage was opened with.
@@ -139,6 +140,11 @@ impl Guest {
                         schema.ok_or_else(|| Error::internal("the runtime sent rows to a source"))?;
                     let rows = table::decode(payload, schema)
                         .map_err(|garbage| error(Failure::garbage(garbage.to_string())))?;
+                    if rows.num_rows() != batch.rows as usize {
+                        let (has, says) = (rows.num_rows(), batch.rows);
+                        let what = format!("a table has {has} rows where its batch says {says}");
+                        return Err(error(Failure::garbage(what)));
+                    }
                     Request::Batch(batch.seq, rows)
                 }
                 Arrived::Other(ToStage::Barrier(barrier), ..) => Request::Barrier(barrier.epoch),
@@ -207,6 +213,14 @@ impl Guest {
         Ok(too_large)
     }
 
+    /// Tells of an error that ends the stage, unless nobody is there any more to hear it.
+    pub fn give_up(&self, error: &Error) {
+        if !self.peer.has_gone() {
+            // The runtime may have gone meanwhile.
+            let _ = self.say(&FromStage::Failed(failed(error))).and_then(|()| self.flush());
+        }
+    }
+
     /// Tells of events that went wrong.
     pub fn fail(&self, failed: Failed) -> Result<()> {
         self.say(&FromStage::Failed(failed))
@@ -258,6 +272,21 @@ fn policy(open: &Open) -> BatchPolicy {
     }
 }
 
+/// What the stage is opened with, and the state that it goes on from.
+fn opened<R: Read>(frames: &mut Frames<R, ToStage>) -> Result<(Open, Vec<u8>)> {
+    let ToStage::Open(open) = next(frames)?.message else {
+        return Err(Error::internal("the runtime did not begin with `Open`"));
+    };
+    let mut state = Vec::new();
+    for _ in 0..open.state_chunks {
+        let Frame { message: ToStage::State(_), payload } = next(frames)? else {
+            return Err(Error::internal("the runtime sent fewer chunks of state than it said"));
+        };
+        state.extend_from_slice(payload.as_deref().unwrap_or_default());
+    }
+    Ok((*open, state))
+}
+
 /// The first messages, which nobody else waits for.
 fn next<R: Read>(frames: &mut Frames<R, ToStage>) -> Result<Frame<ToStage>> {
     let frame = frames
@@ -273,6 +302,19 @@ fn number(variable: &str, name: &str) -> Result<i32> {
         Error::invalid(format!("`{STAGE_VARIABLE}` has no number for `{name}`"))
             .with_hint("`modrun run` sets it for the stages that it starts")
     })
+}
+
+/// An error that ends the stage, with its causes.
+fn failed(error: &Error) -> Failed {
+    let mut detail = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        detail.push(error.to_string());
+        cause = error.source();
+    }
+    let kind = error.kind();
+    let code = error.code().map_or_else(|| format!("{kind:?}"), |code| code.0.to_owned());
+    Failed { kind, code, message: error.to_string(), detail: detail.join("\n"), ..Failed::default() }
 }
 
 fn error(failure: Failure) -> Error {

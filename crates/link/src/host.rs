@@ -34,6 +34,8 @@ pub use sender::HostSender;
 pub const INLINE_MAX: usize = 4 << 10;
 
 impl Side for FromStage {
+    const CREDIT_IS_AN_ANSWER: bool = true;
+
     fn sort(self) -> Sorted<Self> {
         match self {
             FromStage::Batch(batch) => Sorted::Batch(batch),

@@ -30,12 +30,17 @@ use arrow_buffer::Buffer;
 use modrun_core::env::Clock;
 use modrun_core::{Activity, DeadLetter, Seq, StageId, Window};
 use modrun_shm::{Readable, Slot, Writable};
-use modrun_wire::{Batch, Credit, Form, Frame, Frames, Incoming, Place, table};
+use modrun_wire::{Batch, Credit, Form, Frames, Incoming, Place, table};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::Closed;
 use crate::failure::Failure;
 use crate::pool::Pool;
+
+mod state;
+
+use state::Sent;
+pub(crate) use state::State;
 
 /// Frames gathered before they are written.
 const OUT_BYTES: usize = 32 << 10;
@@ -47,6 +52,10 @@ const ARRIVED_MAX: usize = 256 << 10;
 
 /// One of the two directions that messages come from.
 pub(crate) trait Side: Incoming {
+    /// Whether credit says what came of a batch: it then comes in the order of the batches, and somebody takes it.
+    /// Otherwise it only says that the batch is done with, in any order.
+    const CREDIT_IS_AN_ANSWER: bool;
+
     /// Tells the messages of the data path from the others.
     fn sort(self) -> Sorted<Self>;
     /// Whether it says that the sender has answered everything.
@@ -88,30 +97,6 @@ pub(crate) struct Terms {
     pub(crate) window: Window,
     /// Bytes that a payload may have and travel inline.
     pub(crate) inline_max: usize,
-}
-
-struct Sent {
-    seq: Seq,
-    /// Its place in the segment, free again when this is dropped.
-    _slot: Option<Slot>,
-    length: u64,
-    kept: Kept,
-}
-
-pub(crate) struct State<M> {
-    /// The reading half, unless somebody is reading.
-    frames: Option<Frames<UnixStream, M>>,
-    /// Threads that wait for what the reader brings.
-    waiting: usize,
-    terms: Terms,
-    sent: VecDeque<Sent>,
-    sent_bytes: u64,
-    next_sent: u64,
-    next_received: u64,
-    /// Received batches that have no credit yet.
-    unpaid: u32,
-    arrived: VecDeque<Arrived<M>>,
-    failure: Option<Failure>,
 }
 
 /// One end of the socket.
@@ -182,6 +167,11 @@ impl<M: Side> Peer<M> {
     /// Batches on their way without credit.
     pub(crate) fn in_flight(&self) -> usize {
         self.lock().sent.len()
+    }
+
+    /// Whether the other end has gone.
+    pub(crate) fn has_gone(&self) -> bool {
+        matches!(self.lock().failure, Some(Failure::Ended | Failure::Socket(_)))
     }
 
     /// Whether something is here already for whoever takes next.
@@ -451,65 +441,5 @@ impl<M: Side> Peer<M> {
                 .map_err(|error| Failure::garbage(error.to_string())),
             (Place::Slot(_), None) => Err(Failure::garbage("a batch lies in a segment that does not exist")),
         }
-    }
-}
-
-impl<M: Side> State<M> {
-    /// Puts what came where it belongs, if it may come.
-    fn sort(&mut self, Frame { message, payload }: Frame<M>) -> Result<(), Failure> {
-        if self.arrived.len() >= ARRIVED_MAX {
-            return Err(Failure::garbage("it sent more messages than anybody can take"));
-        }
-        match message.sort() {
-            Sorted::Batch(batch) => {
-                if batch.seq.0 != self.next_received {
-                    let (is, should) = (batch.seq.0, self.next_received);
-                    return Err(Failure::garbage(format!("batch {is} came where batch {should} was due")));
-                }
-                if self.unpaid >= self.terms.window.batches {
-                    return Err(Failure::garbage("more batches came than the window allows"));
-                }
-                self.next_received += 1;
-                self.unpaid += 1;
-                let rows = match batch.form {
-                    Form::Table => None,
-                    Form::Selection => Some(self.rows_of(batch.input)?),
-                };
-                self.arrived.push_back(Arrived::Batch(batch, payload, rows));
-            }
-            Sorted::Credit(credit) => {
-                let due = self.sent.front().map(|sent| sent.seq);
-                let sent = self.sent.pop_front().filter(|_| due == Some(credit.seq));
-                let sent = sent.ok_or_else(|| {
-                    Failure::garbage(format!(
-                        "credit came for batch {}, which was not next in turn",
-                        credit.seq.0
-                    ))
-                })?;
-                self.sent_bytes -= sent.length;
-                self.arrived.push_back(Arrived::Credit(credit, sent.kept));
-            }
-            Sorted::Other(message, None) if message.is_last() && !self.sent.is_empty() => {
-                return Err(Failure::garbage("it said `Done` before it gave credit for all batches"));
-            }
-            Sorted::Other(message, None) => self.arrived.push_back(Arrived::Other(message, None)),
-            Sorted::Other(message, about) => {
-                let rows = self.rows_of(about)?;
-                self.arrived.push_back(Arrived::Other(message, Some(rows)));
-            }
-        }
-        Ok(())
-    }
-
-    /// The rows of a batch on its way.
-    fn rows_of(&self, seq: Option<Seq>) -> Result<RecordBatch, Failure> {
-        let sent = self.sent.iter().find(|sent| Some(sent.seq) == seq);
-        let rows = sent.and_then(|sent| sent.kept.rows.clone());
-        rows.ok_or_else(|| Failure::garbage("an answer came to a batch that is not on its way"))
-    }
-
-    /// The next thing that came.
-    pub(crate) fn take(&mut self) -> Option<Arrived<M>> {
-        self.arrived.pop_front()
     }
 }

@@ -210,6 +210,7 @@ fn each_broken_rule_is_an_error_that_names_the_stage() {
         ),
         ("columns of another schema", instead(1, batch(0, &wrong_columns, ROWS, Form::Table)), "column"),
         ("credit twice", at(3, credit(0)), "credit"),
+        ("credit before its turn", at(1, credit(1)), "next in turn"),
         ("credit for a batch that was never sent", instead(3, credit(77)), "credit"),
         ("a selection from a batch that is gone", at(4, select(0, 13)), "came"),
         ("a row behind the end", instead(2, failed(0, ROWS as u32)), "row"),

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use modrun_core::env::Env;
 use modrun_core::{Bound, Columns, Concurrency, Error, Kind, Limits, Open, OpenContext, Result, Role};
 use modrun_link::{Guest, Request};
-use modrun_wire::{Done, Failed, FromStage, Ready, Schema};
+use modrun_wire::{Done, FromStage, Ready, Schema};
 
 /// The version of the stage protocol.
 const PROTOCOL: u32 = 1;
@@ -62,8 +62,7 @@ pub fn serve(kind: &Arc<dyn Kind>, variable: &str, options: &ServeOptions) -> Re
     if let Err(error) = &served
         && !stage.is_done.load(Ordering::Relaxed)
     {
-        // The runtime may have gone, which is then the error.
-        let _ = guest.say(&FromStage::Failed(failed(error))).and_then(|()| guest.flush());
+        guest.give_up(error);
     }
     served
 }
@@ -135,19 +134,6 @@ impl Stage {
         self.guest.say(&FromStage::Ready(Ready { protocol: PROTOCOL, sdk, role, concurrency, output }))?;
         self.guest.flush()
     }
-}
-
-/// An error that ends the stage, with its causes.
-fn failed(error: &Error) -> Failed {
-    let mut detail = Vec::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        detail.push(error.to_string());
-        cause = error.source();
-    }
-    let kind = error.kind();
-    let code = error.code().map_or_else(|| format!("{kind:?}"), |code| code.0.to_owned());
-    Failed { kind, code, message: error.to_string(), detail: detail.join("\n"), ..Failed::default() }
 }
 
 /// Does what is still asked for until the runtime goes, which is how a stage that is done ends.
