@@ -41,9 +41,9 @@ concept transform_handler = event_handler<T> || batch_handler<T>;
 template <class T>
 concept plain_handler = handles<T, Event> || handles<T, const Batch&>;
 template <class T>
-concept source_handler =
-    std::invocable<T&> || std::invocable<T&, Emitter&> || requires(T& handler) { handler.next(); } ||
-    requires(T& handler, Emitter& out) { handler.next(out); };
+concept source_handler = std::invocable<T&> || std::invocable<T&, Emitter&> || requires(T& handler) {
+  handler.next();
+} || requires(T& handler, Emitter& out) { handler.next(out); };
 
 template <class T, class... Input>
 decltype(auto) call(T& handler, Input&&... input) {
