@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use arrow_array::RecordBatch;
+use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -41,12 +41,22 @@ pub trait Source: Send {
     fn poll(&mut self, until: Instant) -> Result<Polled>;
     /// How far it has come.
     fn progress(&self) -> Progress;
+    /// What a new instance must be opened with to go on behind the last batch that was handed over; an empty one begins
+    /// anew.
+    fn snapshot(&mut self) -> Result<State> {
+        Ok(State::new())
+    }
 }
 
 /// What happens to events on the way.
 pub trait Transform: Send {
     /// Takes one batch and hands what follows from it to `out`. One bad event is a dead letter, an error ends the run.
     fn process(&mut self, batch: RecordBatch, out: &mut Output) -> Result<()>;
+    /// Which rows of a batch go on, if that and the dead letters of others are all that `process` would make of it: a
+    /// process of its own then answers with one bit a row. `None`: `process` is to be asked.
+    fn select(&mut self, _batch: &RecordBatch, _out: &mut Output) -> Result<Option<BooleanArray>> {
+        Ok(None)
+    }
     /// The input has ended: hands over what was held back. Not called for [`Concurrency::Stateless`].
     fn finish(&mut self, _out: &mut Output) -> Result<()> {
         Ok(())

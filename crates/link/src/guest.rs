@@ -1,23 +1,26 @@
 //! A stage's end of its process: what the Rust SDK, and built-in stages in a process of their own, talk through.
 
 use std::io::{Read, Write};
-use std::num::NonZeroU32;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use arrow_array::RecordBatch;
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 use modrun_core::env::Clock;
-use modrun_core::{Activity, BatchPolicy, Error, ErrorKind, Result, Seq, Window};
+use modrun_core::{Activity, Error, ErrorKind, Result, Seq, Window};
 use modrun_shm::{Readable, Writable, inherited};
 use modrun_wire::table::{Layout, rows_within};
-use modrun_wire::{Credit, Failed, Frame, Frames, FromStage, Open, ToStage, table};
+use modrun_wire::{Credit, Failed, Frame, Frames, FromStage, Open, ToStage, selection, table};
 
 use crate::Closed;
-use crate::batcher::{Batcher, Facts};
 use crate::failure::Failure;
 use crate::peer::{Arrived, Kept, Peer, Side, Sorted, Terms};
+
+mod outlet;
+
+pub use outlet::Outlet;
 
 /// The variable that tells a process that it is a stage, and where its descriptors are.
 pub const STAGE_VARIABLE: &str = "MODRUN_STAGE";
@@ -61,8 +64,6 @@ pub struct Guest {
     state: Arc<Vec<u8>>,
     input: Option<SchemaRef>,
     clock: Arc<dyn Clock>,
-    /// Rows of a source that wait for their batch.
-    batcher: Arc<Mutex<Batcher>>,
 }
 
 impl Guest {
@@ -97,10 +98,8 @@ impl Guest {
         let mine = Some(open.output_segment).filter(|&bytes| bytes > 0);
         let mine = mine.map(|bytes| Writable::attach(output, bytes)).transpose()?;
         let input = open.input.as_ref().map(modrun_wire::Schema::to_arrow);
-        let output = open.output.clone().unwrap_or_default().to_arrow();
-        let batcher = Arc::new(Mutex::new(Batcher::new(policy(&open), &output)));
         let peer = Arc::new(Peer::new(socket, frames, clock.clone(), terms, mine, theirs));
-        Ok(Self { peer, open: Arc::new(open), state: Arc::new(state), input, clock, batcher })
+        Ok(Self { peer, open: Arc::new(open), state: Arc::new(state), input, clock })
     }
 
     /// What the stage was opened with.
@@ -163,54 +162,53 @@ impl Guest {
         self.peer.has_arrived()
     }
 
-    /// Sends rows of a source, in batches as the link's policy says; what waits leaves with `ended`.
-    pub fn emit(
-        &self,
-        rows: Option<RecordBatch>,
-        ended: bool,
-        meter: &mut dyn FnMut(Activity),
-    ) -> Result<Vec<RecordBatch>> {
-        let mut batcher = self.batcher.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        rows.into_iter().for_each(|rows| batcher.push(rows, now));
-        let mut too_large = Vec::new();
-        loop {
-            let facts = Facts { in_flight: self.peer.in_flight(), more: false, ended, now };
-            let Some(batch) = batcher.take(facts)? else { break };
-            too_large.append(&mut self.send(&batch, None, meter)?);
-        }
-        meter(Activity::Send);
-        self.flush()?;
-        Ok(too_large)
+    /// The way out of a source, on which `waiting` was left.
+    pub fn outlet(&self, waiting: Vec<RecordBatch>) -> Outlet {
+        Outlet::new(self.clone(), waiting)
     }
 
     /// Sends rows that the batch `input` caused, once there is credit; in parts if they are too large for one payload.
-    /// Gives the rows that are too large even alone.
+    /// Gives the rows, by number, that are too large even alone.
     pub fn send(
         &self,
         rows: &RecordBatch,
         input: Option<Seq>,
         meter: &mut dyn FnMut(Activity),
-    ) -> Result<Vec<RecordBatch>> {
-        let unfit = |error| Error::internal("a batch does not fit the protocol").with_source(error);
-        let (mut left, mut too_large) = (rows.clone(), Vec::new());
-        while left.num_rows() > 0 {
+    ) -> Result<Vec<usize>> {
+        let (mut begin, mut too_large) = (0, Vec::new());
+        while begin < rows.num_rows() {
             meter(Activity::Encode);
-            let mut layout = Layout::of(&left).map_err(unfit)?;
-            let mut count = left.num_rows();
-            if layout.length() > self.peer.payload_max() {
-                count = rows_within(&left, self.peer.payload_max()).map_err(unfit)?;
-                layout = Layout::of(&left.slice(0, count)).map_err(unfit)?;
+            let part = self.part(rows, begin)?;
+            match &part {
+                None => too_large.push(begin),
+                Some(layout) => self.peer.send(layout, input, Kept::default(), meter).map_err(error)?,
             }
-            if count == 0 {
-                too_large.push(left.slice(0, 1));
-                count = 1;
-            } else {
-                self.peer.send(&layout, input, Kept::default(), meter).map_err(error)?;
-            }
-            left = left.slice(count, left.num_rows() - count);
+            begin += part.map_or(1, |layout| layout.rows() as usize);
         }
         Ok(too_large)
+    }
+
+    /// The rows from `begin` on that fit into one payload, as many as possible; `None` if not even one does.
+    fn part(&self, rows: &RecordBatch, begin: usize) -> Result<Option<Layout>> {
+        let unfit = |error| Error::internal("a batch does not fit the protocol").with_source(error);
+        let left = rows.slice(begin, rows.num_rows() - begin);
+        let layout = Layout::of(&left).map_err(unfit)?;
+        if layout.length() <= self.peer.payload_max() {
+            return Ok(Some(layout));
+        }
+        let count = rows_within(&left, self.peer.payload_max()).map_err(unfit)?;
+        let part = (count > 0).then(|| Layout::of(&left.slice(0, count)).map_err(unfit));
+        part.transpose()
+    }
+
+    /// Whether a selection from so many rows can be sent.
+    pub fn may_select(&self, rows: usize) -> bool {
+        selection::length(rows) <= self.peer.payload_max()
+    }
+
+    /// Sends which rows of the batch `input` go on, once there is credit.
+    pub fn select(&self, kept: &BooleanBuffer, input: Seq, meter: &mut dyn FnMut(Activity)) -> Result<()> {
+        self.peer.select(kept, input, meter).map_err(error)
     }
 
     /// Tells of an error that ends the stage, unless nobody is there any more to hear it.
@@ -258,17 +256,6 @@ impl Guest {
         let mut encoded = Ok(());
         self.peer.say(|out| encoded = message.encode(out));
         encoded.map_err(|error| Error::internal("a message cannot be written").with_source(error))
-    }
-}
-
-fn policy(open: &Open) -> BatchPolicy {
-    let policy = open.policy.unwrap_or_default();
-    match NonZeroU32::new(policy.rows) {
-        None => BatchPolicy::Adaptive,
-        Some(rows) => {
-            let linger = Some(Duration::from_micros(policy.linger_us)).filter(|linger| !linger.is_zero());
-            BatchPolicy::Rows { rows, linger }
-        }
     }
 }
 

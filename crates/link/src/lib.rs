@@ -24,6 +24,6 @@ mod memory;
 mod peer;
 mod pool;
 
-pub use guest::{Guest, Request, STAGE_VARIABLE};
+pub use guest::{Guest, Outlet, Request, STAGE_VARIABLE};
 pub use host::{Arrival, Ended, Gone, Host, HostReceiver, HostSender, INLINE_MAX, Parcel, Passed, Received};
 pub use memory::{Closed, Readiness, Receiver, Sender, ordered};

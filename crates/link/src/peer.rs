@@ -26,11 +26,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
-use arrow_buffer::Buffer;
+use arrow_buffer::{BooleanBuffer, Buffer};
 use modrun_core::env::Clock;
 use modrun_core::{Activity, DeadLetter, Seq, StageId, Window};
 use modrun_shm::{Readable, Slot, Writable};
-use modrun_wire::{Batch, Credit, Form, Frames, Incoming, Place, table};
+use modrun_wire::{Batch, Credit, Form, Frames, Incoming, Place, selection, table};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::Closed;
@@ -198,6 +198,18 @@ impl<M: Side> Peer<M> {
         self.send_payload(length, rows, Form::Table, input, kept, &mut |room| layout.write(room), meter)
     }
 
+    /// Sends a selection from the rows of the batch `input`, once there is credit.
+    pub(crate) fn select(
+        &self,
+        kept: &BooleanBuffer,
+        input: Seq,
+        meter: &mut dyn FnMut(Activity),
+    ) -> Result<(), Failure> {
+        let (length, rows) = (selection::length(kept.len()), kept.count_set_bits() as u32);
+        let write: &mut dyn FnMut(&mut [u8]) = &mut |room| selection::write(kept, room);
+        self.send_payload(length, rows, Form::Selection, Some(input), Kept::default(), write, meter)
+    }
+
     /// Sends a payload of `length` bytes that `write` puts into its place.
     #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
     fn send_payload(
@@ -275,20 +287,42 @@ impl<M: Side> Peer<M> {
     fn room(&self, length: usize, meter: &mut dyn FnMut(Activity)) -> Result<Option<Slot>, Failure> {
         let mut waits = false;
         let found = self.wait(None, |state| {
-            let within = (state.sent.len() as u32) < state.terms.window.batches
-                && state.sent_bytes + length as u64 <= state.terms.window.bytes;
-            let room = match &self.mine {
-                Some(mine) if length > state.terms.inline_max => mine.take(length).map(Some),
-                _ => Some(None),
-            };
-            let room = room.filter(|_| within || state.sent.is_empty());
-            if room.is_none() && !waits {
+            let room = self.free_room(state, length);
+            if room.is_none() && !std::mem::replace(&mut waits, true) {
                 meter(Activity::Backpressured);
-                waits = true;
             }
             room
         })?;
         found.ok_or(Failure::Closed(Closed))
+    }
+
+    /// Waits until a payload of `length` bytes may be sent, or something is here for whoever takes next: whether it may
+    /// be sent.
+    pub(crate) fn has_room(&self, length: usize, meter: &mut dyn FnMut(Activity)) -> Result<bool, Failure> {
+        let mut waits = false;
+        let found = self.wait(None, |state| {
+            if self.free_room(state, length).is_some() {
+                return Some(true);
+            }
+            if !std::mem::replace(&mut waits, true) {
+                meter(Activity::Backpressured);
+            }
+            (!state.arrived.is_empty()).then_some(false)
+        })?;
+        found.ok_or(Failure::Closed(Closed))
+    }
+
+    /// The place of a payload of `length` bytes that may be sent now, or in it `None` if that is inline.
+    fn free_room(&self, state: &State<M>, length: usize) -> Option<Option<Slot>> {
+        let within = (state.sent.len() as u32) < state.terms.window.batches
+            && state.sent_bytes + length as u64 <= state.terms.window.bytes;
+        if !within && !state.sent.is_empty() {
+            return None;
+        }
+        match &self.mine {
+            Some(mine) if length > state.terms.inline_max => mine.take(length).map(Some),
+            _ => Some(None),
+        }
     }
 
     /// Appends frames without a payload.

@@ -4,19 +4,23 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use modular_runtime::arrow::array::builder::{Int64Builder, StringBuilder};
-use modular_runtime::arrow::array::{Int64Array, StringArray, UInt32Array};
+use modular_runtime::arrow::array::{BooleanArray, Int64Array, UInt32Array};
 use modular_runtime::arrow::schema::{DataType, Field, Schema, SchemaRef};
 use modular_runtime::{
-    Bound, Cell, Columns, Concurrency, Description, Error, Events, Kind, Open, OpenContext, Output, Polled,
-    Problem, Progress, RecordBatch, Result, Role, Sink, Source, State, Transform, Written, log, serve, stage,
+    Bound, Cell, Columns, Concurrency, Description, Error, Event, Events, Kind, Open, OpenContext, Output,
+    Problem, RecordBatch, Result, Role, Sink, State, Transform, Written, log, serve, stage,
 };
 use serde_json::{Value, json};
 
-/// Rows that the sources hand over at once.
-const ROWS: i64 = 1000;
+use numbers::Numbers;
+
+#[path = "conformance/lines.rs"]
+mod lines;
+#[path = "conformance/numbers.rs"]
+mod numbers;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,7 +45,10 @@ fn kind(name: &str, is_batch: bool) -> Option<Arc<dyn Kind>> {
             let wanted = whole(config, "n");
             each(move |batch, out| fail_batch(wanted, batch, out))
         }),
-        "keep_even" | "select" if is_batch => transform(Concurrency::Stateless, None, |_, _| each(keep_even)),
+        "keep_even" if is_batch => transform(Concurrency::Stateless, None, |_, _| Ok(Box::new(KeepEven))),
+        "select" if is_batch => transform(Concurrency::Stateless, None, |_, _| {
+            each(|batch, out| stage::keep(&batch, even(&batch)?, out))
+        }),
         "keep_even" | "select" => {
             stage::filter(name, &["n"], |event| Ok(!event.is_null("n")? && event.int64("n")? % 2 == 0))
         }
@@ -73,18 +80,16 @@ fn kind(name: &str, is_batch: bool) -> Option<Arc<dyn Kind>> {
         "sum" => transform(ordered, Some(summed()), |_, ctx| Ok(Box::new(Sum::open(&ctx.states)))),
         "delay" => transform(ordered, None, |_, _| Ok(Box::new(Delay(None)))),
         "numbers" | "endless" | "fail_source" => own(name, Role::Source, |config, _| Bound {
-            output: Some(numbered()),
+            output: Some(numbers::columns()),
             uses: Columns::none(),
             concurrency: Concurrency::Ordered,
             open: Open::source({
                 let end = config["count"].as_i64().unwrap_or(i64::MAX);
                 let fail = config["fail"].as_i64();
-                move |_| Ok(Numbers { next: 0, end, fail })
+                move |ctx| Ok(Numbers::open(&ctx.states, end, fail))
             }),
         }),
-        "lines" => modular_runtime::builtin()
-            .into_iter()
-            .find(|kind| kind.describe().word == "file" && kind.describe().role == Role::Sink)?,
+        "lines" => lines::lines()?,
         "fail_sink" => own(name, Role::Sink, |_, _| Bound {
             output: None,
             uses: Columns::All,
@@ -210,12 +215,22 @@ fn passing(
     }
 }
 
-fn keep_even(batch: RecordBatch, out: &mut Output) -> Result<()> {
-    let mut even = Vec::with_capacity(batch.num_rows());
-    for event in Events::of(&batch, ["n"]).iter() {
-        even.push(!event.is_null("n")? && event.int64("n")? % 2 == 0);
+struct KeepEven;
+
+impl Transform for KeepEven {
+    fn process(&mut self, batch: RecordBatch, out: &mut Output) -> Result<()> {
+        stage::keep(&batch, even(&batch)?, out)
     }
-    stage::keep(&batch, even, out)
+
+    fn select(&mut self, batch: &RecordBatch, _: &mut Output) -> Result<Option<BooleanArray>> {
+        Ok(Some(even(batch)?.into()))
+    }
+}
+
+/// Whether `n` is even, for each row.
+fn even(batch: &RecordBatch) -> Result<Vec<bool>> {
+    let is_even = |event: Event<'_>| Ok(!event.is_null("n")? && event.int64("n")? % 2 == 0);
+    Events::of(batch, ["n"]).iter().map(is_even).collect()
 }
 
 fn holds(batch: &RecordBatch, wanted: i64) -> Result<bool> {
@@ -420,39 +435,6 @@ impl Transform for Delay {
     fn finish(&mut self, out: &mut Output) -> Result<()> {
         out.batches.extend(self.0.take());
         Ok(())
-    }
-}
-
-struct Numbers {
-    next: i64,
-    end: i64,
-    fail: Option<i64>,
-}
-
-fn numbered() -> SchemaRef {
-    let n = Field::new("n", DataType::Int64, false);
-    Arc::new(Schema::new(vec![n, Field::new("s", DataType::Utf8, false)]))
-}
-
-impl Source for Numbers {
-    fn poll(&mut self, _: Instant) -> Result<Polled> {
-        if self.fail == Some(self.next) {
-            return Err(Error::stage("dry"));
-        }
-        let end = self.end.min(self.next + ROWS).min(self.fail.unwrap_or(i64::MAX));
-        if end <= self.next {
-            return Ok(Polled::End);
-        }
-        let numbers = Int64Array::from_iter_values(self.next..end);
-        let texts = StringArray::from_iter_values(numbers.values().iter().map(|n| format!("s{}", n % 10)));
-        self.next += numbers.len() as i64;
-        RecordBatch::try_new(numbered(), vec![Arc::new(numbers), Arc::new(texts)])
-            .map(Polled::Batch)
-            .map_err(defect)
-    }
-
-    fn progress(&self) -> Progress {
-        Progress::default()
     }
 }
 

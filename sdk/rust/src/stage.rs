@@ -208,22 +208,37 @@ where
     F: Fn(&Event<'_>) -> Result<bool, BoxError> + Send + Sync,
 {
     fn process(&mut self, batch: RecordBatch, out: &mut Output) -> Result<()> {
-        let events = Events::of(&batch, self.reads.iter().map(String::as_str));
-        let mut mask = Vec::with_capacity(batch.num_rows());
         let failed_before = out.dead_letters.len();
-        for (row, event) in events.iter().enumerate() {
-            mask.push(call(|| (self.rule)(&event)).unwrap_or_else(|error| {
-                set_aside(&batch, row, error.as_ref(), out);
-                false
-            }));
-        }
+        let goes_on = self.goes_on(&batch, out);
         let failed = (out.dead_letters.len() - failed_before) as u64;
         let indices = self.output.fields().iter().map(|field| batch.schema_ref().index_of(field.name()));
         let indices = indices.collect::<Result<Vec<_>, _>>().map_err(defect)?;
-        keep(&batch.project(&indices).map_err(defect)?, mask, out)?;
+        keep(&batch.project(&indices).map_err(defect)?, goes_on, out)?;
         // Those that failed are dead letters, not filtered.
         out.filtered -= failed;
         Ok(())
+    }
+
+    fn select(&mut self, batch: &RecordBatch, out: &mut Output) -> Result<Option<BooleanArray>> {
+        Ok(Some(self.goes_on(batch, out).into()))
+    }
+}
+
+impl<F> Filter<F>
+where
+    F: Fn(&Event<'_>) -> Result<bool, BoxError> + Send + Sync,
+{
+    /// Whether each event goes on; one for which the rule fails is set aside.
+    fn goes_on(&self, batch: &RecordBatch, out: &mut Output) -> Vec<bool> {
+        let events = Events::of(batch, self.reads.iter().map(String::as_str));
+        let mut goes_on = Vec::with_capacity(batch.num_rows());
+        for (row, event) in events.iter().enumerate() {
+            goes_on.push(call(|| (self.rule)(&event)).unwrap_or_else(|error| {
+                set_aside(batch, row, error.as_ref(), out);
+                false
+            }));
+        }
+        goes_on
     }
 }
 

@@ -55,12 +55,35 @@ fn failed(letter: DeadLetter, input: Seq, rows: &RecordBatch, next: &mut usize) 
         Payload::Event(event) => serde_json::Value::Object(event),
         Payload::Raw { bytes, .. } => serde_json::json!({ "raw": String::from_utf8_lossy(&bytes) }),
     };
-    let mut event = event.to_string();
-    if event.len() > EVENT_BYTES_MAX {
-        let shown: String = event.chars().take(SHOWN_BYTES).collect();
-        event = serde_json::json!({ "begins": shown, "truncated": true }).to_string();
+    Failed { event: shown(&event), ..told }
+}
+
+/// What the runtime is told where `row` of `rows` is more than a payload can be; it became of the event of the row
+/// `became_of`, if that is known.
+pub(super) fn too_large(rows: &RecordBatch, row: usize, input: Seq, became_of: Option<usize>) -> Failed {
+    let event = match became_of {
+        Some(_) => String::new(),
+        None => shown(&serde_json::Value::Object(ndjson::event(rows, row))),
+    };
+    Failed {
+        kind: ErrorKind::Stage,
+        code: "too_large".to_owned(),
+        message: "what became of the event is larger than the segment: raise `limits.segment`".to_owned(),
+        input,
+        rows: vec![became_of.unwrap_or(0) as u32],
+        event,
+        ..Failed::default()
     }
-    Failed { event, ..told }
+}
+
+/// An event as text; of one that is too long the beginning.
+fn shown(event: &serde_json::Value) -> String {
+    let event = event.to_string();
+    if event.len() <= EVENT_BYTES_MAX {
+        return event;
+    }
+    let begins: String = event.chars().take(SHOWN_BYTES).collect();
+    serde_json::json!({ "begins": begins, "truncated": true }).to_string()
 }
 
 /// The row, the offset in its text and the length of the line that begins at `offset` of the source.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use modrun_core::env::Env;
-use modrun_core::{Bound, Columns, Concurrency, Error, Kind, Limits, Open, OpenContext, Result, Role};
+use modrun_core::{Bound, Columns, Concurrency, Error, Kind, Limits, Open, OpenContext, Result, Role, State};
 use modrun_link::{Guest, Request};
 use modrun_wire::{Done, FromStage, Ready, Schema};
 
@@ -85,7 +85,7 @@ impl Stage {
         }
         let bound = self.bind()?;
         match &bound.open {
-            Open::Source(open) => source::run(self, &bound, open(self.context()?)?),
+            Open::Source(open) => source::run(self, &bound, open),
             Open::Transform(open) => transform::run(self, &bound, open),
             Open::Sink(open) => sink::run(self, &bound, open(self.context()?)?),
             Open::Elsewhere(_) => Err(Error::internal("a stage's program does not hold its code")),
@@ -111,7 +111,11 @@ impl Stage {
             [] => Vec::new(),
             bytes => vec![state::read(bytes)?],
         };
-        Ok(OpenContext { env: self.options.env.clone(), limits: self.options.limits, states })
+        Ok(self.context_with(states))
+    }
+
+    fn context_with(&self, states: Vec<State>) -> OpenContext {
+        OpenContext { env: self.options.env.clone(), limits: self.options.limits, states }
     }
 
     /// Tells the runtime that the stage has sent all that it will.

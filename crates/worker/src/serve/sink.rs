@@ -33,7 +33,7 @@ pub(super) fn run(stage: &Stage, bound: &Bound, mut sink: Box<dyn Sink>) -> Resu
                     time.tell(guest, (0, 0))?;
                 }
             }
-            Some(Request::Barrier(epoch)) => super::state::send(guest, epoch, &Vec::new())?,
+            Some(Request::Barrier(epoch)) => super::state::send(guest, epoch, &[])?,
             Some(Request::End) => break,
             Some(Request::Commit) => {
                 return Err(Error::internal("the runtime asked for results before the end"));

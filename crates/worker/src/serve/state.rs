@@ -7,9 +7,8 @@ use modrun_link::Guest;
 use modrun_wire::{FromStage, STATE_BYTES_MAX, Snapshot, table};
 use std::sync::Arc;
 
-/// Sends a state as the answer to the barrier of `epoch`.
-pub(super) fn send(guest: &Guest, epoch: u64, state: &State) -> Result<()> {
-    let bytes = write(state)?;
+/// Sends a state, as bytes, as the answer to the barrier of `epoch`.
+pub(super) fn send(guest: &Guest, epoch: u64, bytes: &[u8]) -> Result<()> {
     let mut chunks = 0;
     for chunk in bytes.chunks(STATE_BYTES_MAX) {
         guest.say_with(&FromStage::State(modrun_wire::State { index: chunks }), chunk)?;
@@ -21,7 +20,8 @@ pub(super) fn send(guest: &Guest, epoch: u64, state: &State) -> Result<()> {
 
 type Columns = Vec<(String, Type, bool)>;
 
-fn write(state: &State) -> Result<Vec<u8>> {
+/// A state as bytes; without rows there are none.
+pub(super) fn write(state: &State) -> Result<Vec<u8>> {
     let unfit = |error| Error::internal("a stage's state has columns of no link type").with_source(error);
     let mut bytes = Vec::new();
     for rows in state {
