@@ -12,6 +12,7 @@ pub(crate) enum Language {
     TypeScript,
     Go,
     Cpp,
+    Rust,
 }
 
 /// Name and text of a file.
@@ -36,6 +37,8 @@ const GO: &[File] = template!("go": "stage.go" from "stage.go", "main.go" from "
 const CPP: &[File] = template!("cpp": "stage.hpp" from "stage.hpp", "main.cpp" from "main.cpp", "test.cpp" from "test.cpp",
     "CMakeLists.txt" from "CMakeLists.txt", "CMakePresets.json" from "CMakePresets.json", "README.md" from "README.md",
     ".gitignore" from "gitignore");
+const RUST: &[File] = template!("rust": "src/stage.rs" from "stage.rs", "src/main.rs" from "main.rs",
+    "Cargo.toml" from "manifest.toml", "README.md" from "README.md", ".gitignore" from "gitignore");
 
 impl Language {
     /// The name of its folder among the SDKs.
@@ -45,6 +48,7 @@ impl Language {
             Language::TypeScript => "typescript",
             Language::Go => "go",
             Language::Cpp => "cpp",
+            Language::Rust => "rust",
         }
     }
 
@@ -54,6 +58,7 @@ impl Language {
             Language::TypeScript => TYPESCRIPT,
             Language::Go => GO,
             Language::Cpp => CPP,
+            Language::Rust => RUST,
         }
     }
 
@@ -70,6 +75,10 @@ impl Language {
             Language::Go => "{go: {run: [bin/stage], build: [go, build, -o, bin/stage, .]}}".to_owned(),
             Language::Cpp => {
                 "{cpp: {run: [build/stage], build: [cmake, --workflow, --preset, release]}}".to_owned()
+            }
+            Language::Rust => {
+                let build = "[cargo, build, --quiet, --release, --target-dir, target]";
+                format!("{{rust: {{run: [target/release/stage], build: {build}}}}}")
             }
         }
     }
@@ -88,6 +97,8 @@ impl Language {
                 format!("add_subdirectory({} modular_runtime EXCLUDE_FROM_ALL)", quoted(sdk))
             }
             (Language::Cpp, None) => format!("find_package(modular_runtime {version} REQUIRED)"),
+            (Language::Rust, Some(sdk)) => format!("{{ path = {} }}", quoted(sdk)),
+            (Language::Rust, None) => quoted(Path::new(version)),
         }
     }
 
@@ -110,6 +121,7 @@ impl Language {
             Language::TypeScript => (Some("npm install"), "npm test".to_owned()),
             Language::Go => (None, "go test .".to_owned()),
             Language::Cpp => (None, "ctest --preset release".to_owned()),
+            Language::Rust => (None, "cargo test --release".to_owned()),
         };
         // A checkout has no compiled files; later stages find those of the first one.
         let is_unbuilt = |sdk: &&Path| self == Language::TypeScript && !sdk.join("dist").is_dir();
@@ -158,7 +170,7 @@ mod tests {
                 let is_open =
                     text.split("{{").skip(1).any(|rest| rest.starts_with(|c: char| c.is_alphabetic()));
                 assert!(!is_open, "{name}:\n{text}");
-                let refers_to_folder = ["PYTHONPATH", "file:", "replace ", "add_subdirectory"];
+                let refers_to_folder = ["PYTHONPATH", "file:", "replace ", "add_subdirectory", "{ path"];
                 assert!(refers_to_folder.iter().all(|part| !text.contains(part)), "{name}:\n{text}");
             }
         }

@@ -9,11 +9,12 @@ use crate::support::Folder;
 const SDK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk");
 
 /// The languages, each with the file that says what happens to an event, and its program.
-const LANGUAGES: [(&str, &str, &str); 4] = [
+const LANGUAGES: [(&str, &str, &str); 5] = [
     ("python", "stage.py", "python3 stage.py"),
     ("typescript", "src/stage.ts", "node dist/main.js"),
     ("go", "stage.go", "bin/stage"),
     ("cpp", "stage.hpp", "build/stage"),
+    ("rust", "src/stage.rs", "target/release/stage"),
 ];
 
 /// Every file below a folder.
@@ -79,6 +80,8 @@ fn nothing_is_overwritten_and_names_are_checked() {
         new(&[name]).failed(2, &[&format!("`{name}` cannot be the name of the stage")]);
     }
     new(&["two", "--sdk", "nowhere"]).failed(2, &["there is no SDK in `nowhere/go`", "No such file"]);
-    folder.run(&["new", "stage", "two", "--language", "cobol"]).failed(2, &["python, typescript, go, cpp"]);
+    folder
+        .run(&["new", "stage", "two", "--language", "cobol"])
+        .failed(2, &["python, typescript, go, cpp, rust"]);
     assert!(!folder.has("two"));
 }

@@ -1,0 +1,7 @@
+mod stage;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    modular_runtime::serve(stage::stage())
+}
