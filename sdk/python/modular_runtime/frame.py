@@ -151,6 +151,9 @@ class Reader:
     def _make_room(self, message_bytes: int, payload_bytes: int) -> None:
         """Sees to it that the buffer can hold a whole frame and more behind it."""
         self._check(message_bytes, payload_bytes)
+        is_batch = self._end - self._start > 8 and self._buffer[self._start + 8] == 0x12
+        if is_batch and payload_bytes > self.payload_bytes_max:
+            raise ProtocolError(f"an inline payload of {payload_bytes} bytes is longer than {self.payload_bytes_max}")
         frame_bytes = 8 + message_bytes + payload_bytes
         if frame_bytes > len(self._buffer) // 2:
             begun = self._view[self._start : self._end]
