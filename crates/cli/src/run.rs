@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// [default: information; with --quiet: warning]
     #[arg(long, value_name = "LEVEL", value_enum)]
     log: Option<log::Least>,
+    /// Keep no account of where the time goes, to see what measuring costs
+    #[arg(long)]
+    no_ledger: bool,
     /// Show neither progress nor summary
     #[arg(long, short)]
     quiet: bool,
@@ -66,6 +69,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         dead_letters: Some(dead_letters),
         expected: args.verify.clone(),
         log: log::shown(least, progress.clone()),
+        measured: !args.no_ledger,
         built_in: stage::command()?,
     };
     let watched = watch::Watch { live: &live, signals: &signals, progress: &progress };

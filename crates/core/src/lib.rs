@@ -35,10 +35,13 @@ mod written;
 pub use batching::{BatchPolicy, Window};
 pub use dead_letter::{DeadLetter, Origin, Payload};
 pub use error::{Error, ErrorKind, Result};
-pub use ledger::{Activity, Ledger, Row};
+pub use ledger::{Activity, Ledger, Reads, Row, Watch};
 pub use message::{Message, Seq, StageId, State};
 pub use problem::{Code, Problem, Segment, nearest};
-pub use report::{ActivitySeconds, CpuSeconds, Events, LoopReport, RunReport, StageReport};
+pub use report::{
+    ActivitySeconds, Bottleneck, Busy, Carrier, CpuSeconds, Events, Latency, LinkReport, LoopReport,
+    Measuring, RunReport, StageReport,
+};
 pub use size::Size;
 pub use stage::{
     Bound, Columns, Concurrency, Description, Kind, Limits, Open, OpenContext, Opener, Output, Polled,

@@ -32,3 +32,13 @@ pub enum Message {
     /// The partial state of one worker, for the next chain to merge.
     Partial(State),
 }
+
+impl Message {
+    /// Rows for the next stage; a partial state has none.
+    pub fn rows(&self) -> u64 {
+        match self {
+            Message::Batches { rows, .. } => rows.iter().map(|batch| batch.num_rows() as u64).sum(),
+            Message::Partial(_) => 0,
+        }
+    }
+}

@@ -34,6 +34,76 @@ pub struct RunReport {
     pub stages: Vec<StageReport>,
     /// The runtime's loops that only forward, from process to process.
     pub forwarding: LoopReport,
+    /// The links between loops and processes, in the order of the data. Within a chain there is none.
+    pub links: Vec<LinkReport>,
+    /// What limited the run, as far as its figures tell.
+    pub bottleneck: Bottleneck,
+    /// What the account itself cost; null if none was kept.
+    pub measuring: Option<Measuring>,
+}
+
+/// One link of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkReport {
+    /// The stage that sends.
+    pub from: String,
+    /// The stage that receives.
+    pub to: String,
+    /// What carries it.
+    pub carrier: Carrier,
+    /// Batches sent.
+    pub batches: u64,
+    /// Rows in them; where they hold text, blocks of it.
+    pub rows: u64,
+    /// Bytes of payload; 0 within a process, where batches are passed by pointer.
+    pub bytes: u64,
+    /// From sending a batch until its credit came back, weighted by events.
+    pub latency: Latency,
+}
+
+/// What carries a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Carrier {
+    /// Pointers, within the runtime's process.
+    Memory,
+    /// A socket and shared segments, to or from a process.
+    Process,
+}
+
+/// A distribution of times, in seconds, two digits of each exact.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Half of the events took no longer.
+    pub p50: f64,
+    /// 90 % took no longer.
+    pub p90: f64,
+    /// 99 % took no longer.
+    pub p99: f64,
+    /// None took longer.
+    pub max: f64,
+    /// Rising pairs of a share of the events, over 0 and up to 1, and the time that they took at most.
+    pub distribution: Vec<(f64, f64)>,
+}
+
+/// What limited a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Bottleneck {
+    /// The stage that could do the fewest events per second on its own; null if no stage was busy.
+    pub stage: Option<String>,
+    /// CPU time of all processes over wall time: how many cores were in use.
+    pub cores_used: f64,
+    /// How many there are.
+    pub cores: u32,
+}
+
+/// What the runtime's own account of a run cost, by its own count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Measuring {
+    /// How often a clock was read.
+    pub clock_reads: u64,
+    /// What these reads took, by the price of one on this machine, in seconds of CPU.
+    pub seconds: f64,
 }
 
 /// The time of loops that run no stage.
@@ -41,6 +111,8 @@ pub struct RunReport {
 pub struct LoopReport {
     /// Time by activity.
     pub activity_seconds: ActivitySeconds,
+    /// What they were busy with.
+    pub busy: Busy,
     /// CPU time, in seconds.
     pub cpu_seconds: f64,
 }
@@ -84,12 +156,49 @@ pub struct StageReport {
     pub batches_in: u64,
     /// Batches passed on.
     pub batches_out: u64,
+    /// Loops that ran it: workers, or processes.
+    pub loops: u32,
     /// Time by activity.
     pub activity_seconds: ActivitySeconds,
+    /// What it was busy with.
+    pub busy: Busy,
+    /// Input events that its loops could do in a second if they never waited; null if it was never busy.
+    pub events_per_second_alone: Option<f64>,
     /// CPU time of its loops while it was this stage's turn, or of its processes, in seconds.
     pub cpu_seconds: f64,
     /// Largest resident memory of one of its processes, in bytes; null if it runs in the runtime's.
     pub peak_rss_bytes: Option<u64>,
+}
+
+/// Time in which loops did not wait: for whom they worked, and how much of it they had a core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Busy {
+    /// All of it, in seconds: the sum of the next three.
+    pub seconds: f64,
+    /// The stage's own work, in seconds.
+    pub processing_seconds: f64,
+    /// Encoding and sending, in seconds.
+    pub ipc_send_seconds: f64,
+    /// Receiving and decoding, in seconds.
+    pub ipc_receive_seconds: f64,
+    /// Busy but without a core: preempted, or waiting for a disk, in seconds.
+    pub off_cpu_seconds: f64,
+}
+
+impl Busy {
+    /// The busy part of `activity`, of which `cpu` seconds were spent on a core.
+    pub fn of(activity: &ActivitySeconds, cpu: f64) -> Self {
+        let ipc_send_seconds = activity.encode + activity.send;
+        let ipc_receive_seconds = activity.receive + activity.decode;
+        let seconds = activity.process + ipc_send_seconds + ipc_receive_seconds;
+        Self {
+            seconds,
+            processing_seconds: activity.process,
+            ipc_send_seconds,
+            ipc_receive_seconds,
+            off_cpu_seconds: (seconds - cpu).max(0.0),
+        }
+    }
 }
 
 /// Time by activity, in seconds; see [`Activity`].
@@ -112,6 +221,11 @@ pub struct ActivitySeconds {
 }
 
 impl ActivitySeconds {
+    /// Waiting, for input or for credit.
+    pub fn waiting(&self) -> f64 {
+        self.starved + self.backpressured
+    }
+
     /// The sum over all activities.
     pub fn total(&self) -> f64 {
         self.receive

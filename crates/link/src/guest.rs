@@ -14,9 +14,9 @@ use modrun_shm::{Readable, Writable, inherited};
 use modrun_wire::table::{Layout, rows_within};
 use modrun_wire::{Credit, Failed, Frame, Frames, FromStage, Open, ToStage, selection, table};
 
-use crate::Closed;
 use crate::failure::Failure;
 use crate::peer::{Arrived, Kept, Peer, Side, Sorted, Terms};
+use crate::{Closed, Traffic};
 
 mod outlet;
 
@@ -98,7 +98,8 @@ impl Guest {
         let mine = Some(open.output_segment).filter(|&bytes| bytes > 0);
         let mine = mine.map(|bytes| Writable::attach(output, bytes)).transpose()?;
         let input = open.input.as_ref().map(modrun_wire::Schema::to_arrow);
-        let peer = Arc::new(Peer::new(socket, frames, clock.clone(), terms, mine, theirs));
+        let peer =
+            Arc::new(Peer::new(socket, frames, clock.clone(), terms, mine, theirs, Traffic::default()));
         Ok(Self { peer, open: Arc::new(open), state: Arc::new(state), input, clock })
     }
 
@@ -130,7 +131,7 @@ impl Guest {
                 Err(failure) => return Err(error(failure)),
             };
             return Ok(Some(match arrived {
-                Arrived::Batch(batch, inline, _) => {
+                Arrived::Batch(batch, inline, ..) => {
                     meter(Activity::Receive);
                     let payload = self.peer.payload(&batch, inline).map_err(error)?;
                     meter(Activity::Decode);

@@ -21,6 +21,7 @@ use modrun_core::{Error, Result, StageId, Window};
 use modrun_shm::{Readable, Writable};
 use modrun_wire::{Frames, FromStage, Open, Ready, ToStage};
 
+use crate::Traffic;
 use crate::failure::Failure;
 use crate::peer::{Arrived, Peer, Side, Sorted, Terms};
 
@@ -62,33 +63,37 @@ pub struct Host {
     name: Arc<str>,
     input: Option<SchemaRef>,
     output: Option<SchemaRef>,
+    /// What came from the stage and was paid for.
+    received: Traffic,
     /// Whether the stage may be done: a source at any time, others when they were told that there is no more.
     may_end: Arc<AtomicBool>,
 }
 
 impl Host {
-    /// Takes the runtime's ends of a process that was started for the stage `name`.
+    /// Takes the runtime's ends of a process that was started for the stage `name`. `traffic` counts what goes there
+    /// and what comes from it.
     ///
     /// # Errors
     /// Unavailable, if there are no descriptors left.
     pub fn new(
         stage: StageId,
         name: &str,
-        socket: UnixStream,
+        (socket, input, output): (UnixStream, Writable, Readable),
         clock: Arc<dyn Clock>,
         window: Window,
-        segments: (Writable, Readable),
         schemas: (Option<SchemaRef>, Option<SchemaRef>),
+        traffic: (Traffic, Traffic),
     ) -> Result<Self> {
         let terms = Terms { window, inline_max: INLINE_MAX };
         let reading = socket
             .try_clone()
             .map_err(|error| Error::unavailable("no descriptor is left for a socket").with_source(error))?;
         let frames = Frames::new(reading, INLINE_MAX);
-        let peer = Peer::new(socket, frames, clock, terms, Some(segments.0), Some(segments.1));
+        let (sent, received) = traffic;
+        let peer = Peer::new(socket, frames, clock, terms, Some(input), Some(output), sent);
         let (input, output) = schemas;
         let may_end = Arc::new(AtomicBool::new(input.is_none()));
-        Ok(Self { peer: Arc::new(peer), stage, name: name.into(), input, output, may_end })
+        Ok(Self { peer: Arc::new(peer), stage, name: name.into(), input, output, received, may_end })
     }
 
     /// Tells the stage everything that it needs to know.
@@ -131,6 +136,16 @@ impl Host {
     /// The stage's position in the pipeline.
     pub fn stage(&self) -> StageId {
         self.stage
+    }
+
+    /// The accounts of what goes to the process, and of what comes from it.
+    pub fn traffic(&self) -> (Traffic, Traffic) {
+        (self.peer.traffic().clone(), self.received.clone())
+    }
+
+    /// Batches on their way to the process, and how many there may be.
+    pub fn in_flight(&self) -> (usize, usize) {
+        (self.peer.in_flight(), self.peer.window())
     }
 
     fn say(&self, message: &ToStage) -> Result<()> {

@@ -23,7 +23,9 @@ mod host;
 mod memory;
 mod peer;
 mod pool;
+mod traffic;
 
 pub use guest::{Guest, Outlet, Request, STAGE_VARIABLE};
 pub use host::{Arrival, Ended, Gone, Host, HostReceiver, HostSender, INLINE_MAX, Parcel, Passed, Received};
 pub use memory::{Closed, Readiness, Receiver, Sender, ordered};
+pub use traffic::{Carried, Traffic};

@@ -34,6 +34,7 @@ use modrun_wire::{Batch, Credit, Form, Frames, Incoming, Place, selection, table
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::Closed;
+use crate::Traffic;
 use crate::failure::Failure;
 use crate::pool::Pool;
 
@@ -72,8 +73,8 @@ pub(crate) enum Sorted<M> {
 
 /// What came from the other end and was not dealt with yet, in order.
 pub(crate) enum Arrived<M> {
-    /// A batch, its inline payload, and for a selection the batch that it selects from.
-    Batch(Batch, Option<Buffer>, Option<RecordBatch>),
+    /// A batch, its inline payload, for a selection the batch that it selects from, and when it came.
+    Batch(Batch, Option<Buffer>, Option<RecordBatch>, Option<Instant>),
     /// The other end is done with a batch.
     Credit(Credit, Kept),
     /// What was to travel past the stage when nothing was on its way.
@@ -111,6 +112,8 @@ pub(crate) struct Peer<M> {
     mine: Option<Writable>,
     theirs: Option<Readable>,
     pool: Arc<Pool>,
+    /// What was sent and has credit.
+    traffic: Traffic,
 }
 
 impl<M: Side> Peer<M> {
@@ -121,6 +124,7 @@ impl<M: Side> Peer<M> {
         terms: Terms,
         mine: Option<Writable>,
         theirs: Option<Readable>,
+        traffic: Traffic,
     ) -> Self {
         let state = State {
             frames: Some(frames),
@@ -144,7 +148,13 @@ impl<M: Side> Peer<M> {
             mine,
             theirs,
             pool: Arc::default(),
+            traffic,
         }
+    }
+
+    /// The time, if what travels is accounted for.
+    pub(crate) fn time(&self) -> Option<Instant> {
+        self.traffic.is_on().then(|| self.clock.now())
     }
 
     fn lock(&self) -> MutexGuard<'_, State<M>> {
@@ -162,6 +172,16 @@ impl<M: Side> Peer<M> {
     pub(crate) fn fail(&self, failure: Failure) {
         self.lock().failure.get_or_insert(failure);
         self.changed.notify_all();
+    }
+
+    /// The account of what was sent.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// How many batches may be on their way.
+    pub(crate) fn window(&self) -> usize {
+        self.lock().terms.window.batches as usize
     }
 
     /// Batches on their way without credit.
@@ -231,12 +251,13 @@ impl<M: Side> Peer<M> {
             }
             None => Place::Inline,
         };
+        let sent_at = self.time();
         let seq = {
             let mut state = self.lock();
             let seq = Seq(state.next_sent);
             state.next_sent += 1;
             state.sent_bytes += length as u64;
-            state.sent.push_back(Sent { seq, _slot: slot, length: length as u64, kept });
+            state.sent.push_back(Sent { seq, _slot: slot, length: length as u64, rows, sent_at, kept });
             seq
         };
         let batch = Batch { seq, place, length: length as u32, rows, form, input };
@@ -440,10 +461,11 @@ impl<M: Side> Peer<M> {
                 }
             }
         }
+        let now = self.time();
         let mut state = self.lock();
         state.frames = Some(frames);
         for frame in read {
-            if let Err(failure) = state.sort(frame) {
+            if let Err(failure) = state.sort(frame, now, &self.traffic) {
                 failed = Some(failure);
                 break;
             }

@@ -14,7 +14,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use modrun_core::env::Clock;
 use modrun_core::{BatchPolicy, Concurrency, Error, ErrorKind, Role, Seq, StageId, Window};
-use modrun_link::{Host, HostReceiver, HostSender, Received};
+use modrun_link::{Host, HostReceiver, HostSender, Received, Traffic};
 use modrun_shm::{Readable, Writable, pair};
 use modrun_wire::table::Layout;
 use modrun_wire::{
@@ -135,8 +135,10 @@ fn hear(said: &[Vec<u8>]) -> Result<(usize, usize), Error> {
     let (output, _output_end) = Readable::create(SEGMENT_BYTES).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Real);
     let (window, schemas) = (Window { batches: 8, bytes: 1 << 20 }, (Some(schema()), Some(schema())));
+    let traffic = (Traffic::on(), Traffic::on());
     let host =
-        Host::new(StageId(1), "hostile", socket, clock.clone(), window, (input, output), schemas).unwrap();
+        Host::new(StageId(1), "hostile", (socket, input, output), clock.clone(), window, schemas, traffic)
+            .unwrap();
     let stage = UnixStream::from(stage);
     let (first, then) = if said[0] == ready() { said.split_at(1) } else { (said, &[][..]) };
     let say = |frames: &[Vec<u8>], last: bool| {

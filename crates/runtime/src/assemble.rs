@@ -16,11 +16,13 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use modrun_core::env::Env;
-use modrun_core::{Concurrency, Error, Open, OpenContext, Result, StageId, State, Transform, Written};
-use modrun_link::{HostReceiver, HostSender, ordered};
+use modrun_core::{
+    Carrier, Concurrency, Error, Open, OpenContext, Result, StageId, State, Transform, Written,
+};
+use modrun_link::{Host, HostReceiver, HostSender, Traffic, ordered};
 use modrun_plan::{Plan, PlannedStage, Program};
 use modrun_worker::{
-    Chain, Inlet, Live, Merge, Operator, Outlet, SetAside, SharedHost, SharedSource, Step, Worker,
+    Chain, Inlet, Link, Live, Merge, Operator, Outlet, SetAside, SharedHost, SharedSource, Step, Worker,
 };
 
 use crate::dead_letters::DeadLetters;
@@ -37,6 +39,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) workers: usize,
     pub(crate) dead_letters: Arc<Mutex<DeadLetters>>,
     pub(crate) processes: &'a Processes,
+    /// Whether the loops keep ledgers.
+    pub(crate) measured: bool,
 }
 
 /// The stage loops of one run, in the order of the data, and what comes from its processes.
@@ -44,6 +48,8 @@ pub(crate) struct Loops {
     pub(crate) workers: Vec<Worker>,
     /// By stage.
     pub(crate) hosts: Vec<Arc<SharedHost>>,
+    /// In the order of the data.
+    pub(crate) links: Vec<Link>,
 }
 
 /// Where a span's batches come from, for each of its loops.
@@ -66,7 +72,7 @@ impl Assembly<'_> {
     /// opened ends the run here.
     pub(crate) fn loops(&self, written: Written) -> Result<Loops> {
         let stages = &self.plan.stages;
-        let mut loops = Loops { workers: Vec::new(), hosts: Vec::new() };
+        let mut loops = Loops { workers: Vec::new(), hosts: Vec::new(), links: Vec::new() };
         let (mut at, mut written) = (0, Some(written));
         loop {
             let (entry, first) = match self.process(at) {
@@ -102,11 +108,37 @@ impl Assembly<'_> {
         written: &mut Option<Written>,
         loops: &mut Loops,
     ) -> Result<()> {
-        let outlet = self.outlet(&span, behind, loops)?;
-        let (shared, partial) = self.shared(&span);
+        if let (Entry::Host(host), false) = (entry, span.is_empty()) {
+            let received = host.receiver().hosts().iter().map(|host| host.traffic().1).collect();
+            loops.links.push(link(
+                host.receiver().stage().0,
+                span.start,
+                Carrier::Process,
+                received,
+                Vec::new(),
+            ));
+        }
+        self.span_loops(entry, &span, behind, written, loops)?;
+        if let Some(hosts) = behind.and_then(|at| self.processes.hosts(at)) {
+            let sent = hosts.iter().map(|host| host.traffic().0).collect();
+            loops.links.push(link(span.end - 1, span.end, Carrier::Process, sent, hosts));
+        }
+        Ok(())
+    }
+
+    fn span_loops(
+        &self,
+        entry: &Entry,
+        span: &Range<usize>,
+        behind: Option<usize>,
+        written: &mut Option<Written>,
+        loops: &mut Loops,
+    ) -> Result<()> {
+        let outlet = self.outlet(span, behind, loops)?;
+        let (shared, partial) = self.shared(span);
         let with_source = matches!(entry, Entry::Source(_)) as usize;
         if self.workers == 1 || shared <= span.start + with_source {
-            let chain = self.chain(span, None, written)?;
+            let chain = self.chain(span.clone(), None, written)?;
             loops.workers.push(self.worker(entry.inlet(), chain, outlet, false, None));
             return Ok(());
         }
@@ -120,7 +152,9 @@ impl Assembly<'_> {
         let (first, merge) =
             if partial { (shared - 1, Some(self.merge(shared - 1))) } else { (shared, None) };
         let chain = self.chain(first..span.end, merge.as_ref().map(|_| first), written)?;
-        loops.workers.push(self.worker(Inlet::Link(receiver), chain, outlet, false, merge));
+        let traffic = if self.measured { Traffic::on() } else { Traffic::default() };
+        loops.links.push(link(shared - 1, first, Carrier::Memory, vec![traffic.clone()], Vec::new()));
+        loops.workers.push(self.worker(Inlet::Link(receiver, traffic), chain, outlet, false, merge));
         Ok(())
     }
 
@@ -146,7 +180,8 @@ impl Assembly<'_> {
         partial: bool,
         merge: Option<Merge>,
     ) -> Worker {
-        Worker { env: self.env.clone(), live: self.live.clone(), inlet, chain, outlet, partial, merge }
+        let (env, live, measured) = (self.env.clone(), self.live.clone(), self.measured);
+        Worker { env, live, measured, inlet, chain, outlet, partial, merge }
     }
 
     fn source(&self, stage: &PlannedStage) -> Result<SharedSource> {
@@ -217,6 +252,10 @@ impl Assembly<'_> {
         }
         (span.end, false)
     }
+}
+
+fn link(from: usize, to: usize, carrier: Carrier, traffic: Vec<Traffic>, hosts: Vec<Host>) -> Link {
+    Link { from: StageId(from), to: StageId(to), carrier, traffic, hosts }
 }
 
 fn misplaced(stage: &PlannedStage) -> Error {

@@ -23,6 +23,7 @@ mod report;
 pub mod system;
 mod verify;
 
+use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -37,11 +38,11 @@ use modrun_worker::{Finished, SharedHost, Worker, is_consequence};
 
 use assemble::{Assembly, Loops};
 use dead_letters::DeadLetters;
-use processes::Processes;
+use processes::{Processes, Setting};
 use report::{Measured, report};
 use verify::Verifier;
 
-pub use modrun_worker::Live;
+pub use modrun_worker::{Link, Live, StageNow};
 pub use processes::{Level, Log, LogLine};
 pub use verify::{Difference, Differences};
 
@@ -62,6 +63,9 @@ pub struct Options {
     pub expected: Option<PathBuf>,
     /// What is done with the lines that stages in processes of their own write.
     pub log: Log,
+    /// Whether the loops keep ledgers, in all processes. Without them a run tells less of itself, and shows what
+    /// measuring costs.
+    pub measured: bool,
     /// The command that runs a built-in kind as a process, to which the kind's word is added; empty: there is none.
     pub built_in: Vec<String>,
 }
@@ -74,6 +78,7 @@ impl Default for Options {
             dead_letters: None,
             expected: None,
             log: Arc::new(|line| eprintln!("{}: {}", line.stage, line.text)),
+            measured: true,
             built_in: Vec::new(),
         }
     }
@@ -97,7 +102,7 @@ pub struct Outcome {
 /// # Errors
 /// A stage that cannot be opened or fails, results that cannot be written, too many dead letters.
 pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
-    let Options { env, live, dead_letters, expected, log, built_in } = options;
+    let Options { env, live, dead_letters, expected, log, measured, built_in } = options;
     let started = env.clock.now();
     let path = dead_letters.unwrap_or_else(|| beside_results(&plan));
     let dead_letters = DeadLetters::new(path, env.clone(), live.clone(), plan.limits.dead_letters);
@@ -110,7 +115,8 @@ pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
     };
     let workers =
         plan.parallelism.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let processes = Processes::start(&plan, &env, workers, &log, &built_in)?;
+    let setting = Setting { workers, log, built_in, measured };
+    let processes = Processes::start(&plan, &env, &setting)?;
 
     let (begin, (cpu_before, _)) = (env.clock.now(), system::usage());
     let plan = Arc::new(plan);
@@ -121,8 +127,10 @@ pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
         workers,
         dead_letters: dead_letters.clone(),
         processes: &processes,
+        measured,
     };
-    let Loops { workers, hosts } = assembly.loops(account())?;
+    let Loops { workers, hosts, links } = assembly.loops(account())?;
+    live.show(&hosts, &links);
     let finished = run_loops(workers, processes.closer());
     if finished.is_err() {
         lock(&dead_letters).keep();
@@ -149,13 +157,29 @@ pub fn run(plan: Plan, options: Options) -> Result<Outcome> {
     let differences = verifier.map(|verifier| lock(&verifier).finish()).transpose()?;
     let (cpu, peak_rss_bytes) = system::usage();
     let cpu = CpuSeconds { user: cpu.user - cpu_before.user, system: cpu.system - cpu_before.system };
-    let measured = Measured { start: begin - started, wall: env.clock.now() - begin, cpu, peak_rss_bytes };
+    let (start, wall) = (begin - started, env.clock.now() - begin);
+    let price_of_reading = measured.then(|| price_of_reading(&env));
+    let measured = Measured { start, wall, cpu, peak_rss_bytes, price_of_reading };
     Ok(Outcome {
-        report: report(&plan, &finished, &hosts, &processes, &written, measured),
+        report: report(&plan, &finished, &hosts, &links, &processes, &written, measured),
         dead_letters,
         differences,
         interrupted,
     })
+}
+
+/// What it costs to read the time, and a thread's CPU time.
+fn price_of_reading(env: &Env) -> (Duration, Duration) {
+    const READS: u32 = 200;
+    let begin = env.clock.now();
+    for _ in 0..READS {
+        black_box(env.clock.now());
+    }
+    let between = env.clock.now();
+    for _ in 0..READS {
+        black_box(env.clock.thread_cpu());
+    }
+    ((between - begin) / READS, (env.clock.now() - between) / READS)
 }
 
 /// Runs each loop in a thread of its own; the last one's work ends last. `close` ends what any of them waits for.

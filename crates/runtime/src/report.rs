@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use modrun_core::{
-    Activity, ActivitySeconds, CpuSeconds, Events, LoopReport, Row, RunReport, StageReport, Written,
+    Activity, ActivitySeconds, Bottleneck, Busy, Carrier, CpuSeconds, Events, Latency, LinkReport,
+    LoopReport, Measuring, Reads, Row, RunReport, StageReport, Written,
 };
-use modrun_link::Ended;
+use modrun_link::{Carried, Ended};
 use modrun_plan::Plan;
-use modrun_worker::{Finished, SharedHost, Tally};
+use modrun_worker::{Finished, Link, SharedHost, Tally};
 
 use crate::processes::{Processes, Usage};
 
@@ -18,12 +19,15 @@ pub(crate) struct Measured {
     pub(crate) wall: Duration,
     pub(crate) cpu: CpuSeconds,
     pub(crate) peak_rss_bytes: u64,
+    /// What one reading of the time and of a thread's CPU time costs; `None` if there was no ledger.
+    pub(crate) price_of_reading: Option<(Duration, Duration)>,
 }
 
 pub(crate) fn report(
     plan: &Plan,
     finished: &[Finished],
     hosts: &[Arc<SharedHost>],
+    links: &[Link],
     processes: &Processes,
     written: &Written,
     measured: Measured,
@@ -35,7 +39,7 @@ pub(crate) fn report(
         stage_tally.add(tally);
     }
     for host in hosts {
-        rows[host.receiver().stage().0].1 = tally(host);
+        rows[host.receiver().stage().0].1 = Tally::from(host.passed());
     }
     // What a stage hands on is what the next one receives; a source reads what it hands on.
     (rows[0].1.events_in, rows[0].1.batches_in) = (rows[1].1.events_in, rows[1].1.batches_in);
@@ -48,12 +52,19 @@ pub(crate) fn report(
         let (events_out, batches_out) = next.unwrap_or((written.rows(), rows[last].1.batches_in));
         let usage = processes.usage(at);
         let own = hosts.iter().find(|host| host.receiver().stage().0 == at);
+        let cpu_seconds =
+            usage.as_ref().map_or(row.cpu.as_secs_f64(), |usage| usage.cpu.user + usage.cpu.system);
         let activity = own.map_or(ActivitySeconds::from(row), |host| activity(&host.receiver().ended()));
         if let Some(Usage { cpu: own, .. }) = &usage {
             cpu.user += own.user;
             cpu.system += own.system;
             loop_seconds += activity.total();
         }
+        let loops = match own {
+            Some(host) => loops_within(host, &activity, measured.wall),
+            None => finished.iter().filter(|finished| finished.runs(at)).count() as u32,
+        };
+        let busy = Busy::of(&activity, cpu_seconds);
         stages.push(StageReport {
             name: stage.name.clone(),
             language: usage.as_ref().map_or("rust", |usage| language(&usage.sdk)).to_owned(),
@@ -62,15 +73,19 @@ pub(crate) fn report(
             events_out,
             batches_in: tally.batches_in,
             batches_out,
+            loops,
             activity_seconds: activity,
-            cpu_seconds: usage
-                .as_ref()
-                .map_or(row.cpu.as_secs_f64(), |usage| usage.cpu.user + usage.cpu.system),
+            busy,
+            events_per_second_alone: (busy.seconds > 0.0)
+                .then(|| rows[0].1.events_in as f64 * f64::from(loops) / busy.seconds),
+            cpu_seconds,
             peak_rss_bytes: usage.map(|usage| usage.peak_rss_bytes),
         });
     }
     let mut forwarding = Row::default();
     finished.iter().filter_map(|finished| finished.forwarding.as_ref()).for_each(|row| forwarding.add(row));
+    let forwarding_cpu = forwarding.cpu.as_secs_f64();
+    let forwarding = ActivitySeconds::from(&forwarding);
     let sum = |count: fn(&Tally) -> u64| rows.iter().map(|(_, tally)| count(tally)).sum();
     let (events_in, wall_seconds) = (rows[0].1.events_in, measured.wall.as_secs_f64());
     RunReport {
@@ -90,21 +105,78 @@ pub(crate) fn report(
         events_per_second: if wall_seconds > 0.0 { events_in as f64 / wall_seconds } else { 0.0 },
         thread_seconds: loop_seconds
             + finished.iter().map(|finished| finished.lifetime.as_secs_f64()).sum::<f64>(),
+        bottleneck: bottleneck(&stages, cpu.user + cpu.system, wall_seconds),
         stages,
         forwarding: LoopReport {
-            activity_seconds: ActivitySeconds::from(&forwarding),
-            cpu_seconds: forwarding.cpu.as_secs_f64(),
+            activity_seconds: forwarding,
+            busy: Busy::of(&forwarding, forwarding_cpu),
+            cpu_seconds: forwarding_cpu,
         },
+        links: links.iter().map(|link| link_report(plan, link)).collect(),
+        measuring: measured.price_of_reading.map(|price| measuring(finished, links, price)),
     }
 }
 
-fn tally(host: &SharedHost) -> Tally {
-    let passed = host.passed();
-    Tally {
-        events_in: passed.events,
-        batches_in: passed.batches,
-        filtered: passed.filtered,
-        dead_letters: passed.dead_letters,
+/// How many loops run in the processes of a stage: a process may have several, whose times it tells as one.
+fn loops_within(host: &SharedHost, activity: &ActivitySeconds, wall: Duration) -> u32 {
+    let at_once = activity.total() / wall.as_secs_f64().max(f64::MIN_POSITIVE);
+    (at_once.round() as u32).max(host.receiver().hosts().len() as u32)
+}
+
+fn bottleneck(stages: &[StageReport], cpu: f64, wall: f64) -> Bottleneck {
+    let slowest = stages.iter().filter_map(|stage| Some((stage.events_per_second_alone?, &stage.name)));
+    Bottleneck {
+        stage: slowest.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name.clone()),
+        cores_used: if wall > 0.0 { cpu / wall } else { 0.0 },
+        cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
+    }
+}
+
+fn link_report(plan: &Plan, link: &Link) -> LinkReport {
+    let carried = link.carried();
+    LinkReport {
+        from: plan.stages[link.from.0].name.clone(),
+        to: plan.stages[link.to.0].name.clone(),
+        carrier: link.carrier,
+        batches: carried.batches,
+        rows: carried.rows,
+        bytes: carried.bytes,
+        latency: latency(&carried),
+    }
+}
+
+/// Shares of the events at which a distribution is told: closer and closer to all of them.
+const SHARES: [f64; 14] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0];
+
+fn latency(carried: &Carried) -> Latency {
+    if carried.latency.is_empty() {
+        return Latency::default();
+    }
+    let at = |share: f64| carried.latency.value_at_quantile(share) as f64 * 1e-9;
+    Latency {
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        max: at(1.0),
+        distribution: SHARES.map(|share| (share, at(share))).to_vec(),
+    }
+}
+
+/// What the runtime's own clocks cost. Each batch on a link is stamped twice.
+fn measuring(finished: &[Finished], links: &[Link], (time, cpu): (Duration, Duration)) -> Measuring {
+    let reads = finished.iter().fold(Reads::default(), |sum, finished| Reads {
+        time: sum.time + finished.reads.time,
+        cpu: sum.cpu + finished.reads.cpu,
+    });
+    let stamps: u64 = links
+        .iter()
+        .filter(|link| link.carrier == Carrier::Process)
+        .map(|link| 2 * link.carried().batches)
+        .sum();
+    let times = reads.time + stamps;
+    Measuring {
+        clock_reads: times + reads.cpu,
+        seconds: times as f64 * time.as_secs_f64() + reads.cpu as f64 * cpu.as_secs_f64(),
     }
 }
 

@@ -1,13 +1,17 @@
 //! The stages that one thread carries a batch through.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use modrun_core::{
     Activity, Code, Concurrency, Error, Ledger, Output, Result, Sink, StageId, State, Transform, Written,
 };
 
+use modrun_link::Passed;
+
 use crate::Passage;
+use crate::live::Counts;
 
 /// A stage of a chain, by name and by its position in the pipeline.
 #[derive(Clone, Debug)]
@@ -53,6 +57,17 @@ impl Tally {
     }
 }
 
+impl From<Passed> for Tally {
+    fn from(passed: Passed) -> Self {
+        Self {
+            events_in: passed.events,
+            batches_in: passed.batches,
+            filtered: passed.filtered,
+            dead_letters: passed.dead_letters,
+        }
+    }
+}
+
 /// A sink whose results are durable and wait for their final name, and the account of them.
 pub type Prepared = (Box<dyn Sink>, Written);
 
@@ -60,7 +75,7 @@ pub type Prepared = (Box<dyn Sink>, Written);
 pub struct Chain {
     steps: Vec<Step>,
     operators: Vec<Operator>,
-    tallies: Vec<Tally>,
+    counts: Arc<[Counts]>,
     output: Output,
     /// How many of the events that entered the pipeline were told of already.
     events_told: u64,
@@ -70,14 +85,19 @@ impl Chain {
     /// A chain of stages, in the order of the data; without any it hands on what comes.
     pub fn new(stages: Vec<(Step, Operator)>) -> Self {
         let (steps, operators): (Vec<_>, Vec<_>) = stages.into_iter().unzip();
-        let tallies = vec![Tally::default(); steps.len()];
-        Self { steps, operators, tallies, output: Output::default(), events_told: 0 }
+        let counts = steps.iter().map(|_| Counts::default()).collect();
+        Self { steps, operators, counts, output: Output::default(), events_told: 0 }
     }
 
     /// How many stages it has.
     #[expect(clippy::len_without_is_empty, reason = "what asks counts")]
     pub fn len(&self) -> usize {
         self.steps.len()
+    }
+
+    /// What others may see of it: its stages and their counts.
+    pub(crate) fn seen(&self) -> (Vec<StageId>, Arc<[Counts]>) {
+        (self.steps.iter().map(|step| step.id).collect(), self.counts.clone())
     }
 
     /// Carries batches from its beginning to its end.
@@ -102,16 +122,16 @@ impl Chain {
                     for batch in rows {
                         let events = batch.num_rows() as u64;
                         guard(&self.steps[at], || transform.process(batch, &mut self.output))?;
-                        self.tallies[at].batches_in += 1;
-                        self.tallies[at].events_in += self.output.events_found.take().unwrap_or(events);
+                        self.counts[at].batches_in.add(1);
+                        self.counts[at].events_in.add(self.output.events_found.take().unwrap_or(events));
                     }
                     self.collect(at, passage);
                 }
                 Operator::Sink(sink, written) => {
                     ledger.enter(at, Activity::Process);
                     for batch in rows {
-                        self.tallies[at].batches_in += 1;
-                        self.tallies[at].events_in += batch.num_rows() as u64;
+                        self.counts[at].batches_in.add(1);
+                        self.counts[at].events_in.add(batch.num_rows() as u64);
                         guard(&self.steps[at], || sink.write(batch, written))?;
                     }
                 }
@@ -122,9 +142,9 @@ impl Chain {
 
     /// Moves what the stage at `at` handed on to the passage.
     fn collect(&mut self, at: usize, passage: &mut Passage) {
-        let (step, tally, output) = (&self.steps[at], &mut self.tallies[at], &mut self.output);
-        tally.filtered += std::mem::take(&mut output.filtered);
-        tally.dead_letters += output.dead_letters.len() as u64;
+        let (step, counts, output) = (&self.steps[at], &self.counts[at], &mut self.output);
+        counts.filtered.add(std::mem::take(&mut output.filtered));
+        counts.dead_letters.add(output.dead_letters.len() as u64);
         passage.rows.append(&mut output.batches);
         passage.dead_letters.extend(output.dead_letters.drain(..).map(|letter| (step.id, letter)));
     }
@@ -171,7 +191,7 @@ impl Chain {
     /// Events that entered the pipeline here since the last call: those of the stage behind the source.
     pub(crate) fn take_events(&mut self) -> u64 {
         let first = self.steps.iter().position(|step| step.id == StageId(1));
-        let events = first.map_or(0, |at| self.tallies[at].events_in);
+        let events = first.map_or(0, |at| self.counts[at].events_in.get());
         events - std::mem::replace(&mut self.events_told, events)
     }
 
@@ -181,7 +201,7 @@ impl Chain {
             Operator::Sink(sink, written) => Some((sink, written)),
             _ => None,
         });
-        (self.steps, self.tallies, sink)
+        (self.steps, self.counts.iter().map(Counts::tally).collect(), sink)
     }
 }
 

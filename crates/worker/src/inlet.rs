@@ -1,6 +1,6 @@
 //! Where a chain's batches come from.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,27 +9,12 @@ use modrun_core::env::Env;
 use modrun_core::{
     Activity, DeadLetter, Error, Ledger, Message, Polled, Result, Seq, Source, StageId, State,
 };
-use modrun_link::{HostReceiver, Passed, Readiness, Received, Receiver};
+use modrun_link::{HostReceiver, Passed, Readiness, Received, Receiver, Traffic};
+
+use crate::{Live, Sent};
 
 /// How long a source waits before the loop looks whether it should stop.
 const POLL_MAX: Duration = Duration::from_millis(100);
-
-/// What others may see of a run while it runs, and how they tell it to stop.
-#[derive(Debug, Default)]
-pub struct Live {
-    /// Events that entered the pipeline.
-    pub events: AtomicU64,
-    /// Dead letters so far.
-    pub dead_letters: AtomicU64,
-    /// Bytes that the source has read.
-    pub bytes_read: AtomicU64,
-    /// Bytes that it will have read at the end; 0 where that is not known.
-    pub bytes_total: AtomicU64,
-    /// Set to end the input early; what was read is still carried to the end.
-    pub stop: AtomicBool,
-    /// Whether that left some of the input unread.
-    pub cut_short: AtomicBool,
-}
 
 /// A source that several workers take their batches from.
 pub struct SharedSource {
@@ -99,7 +84,7 @@ pub enum Inlet {
     /// The source, shared with other workers.
     Source(Arc<SharedSource>),
     /// The chain before.
-    Link(Receiver<Message>),
+    Link(Receiver<Sent>, Traffic),
     /// The stage before, which is a process; shared with other workers.
     Host(Arc<SharedHost>),
 }
@@ -121,10 +106,10 @@ impl Inlet {
     /// Waits for what there is to do next, until `until` at most; the waiting is the head's starvation.
     pub(crate) fn next(&self, env: &Env, until: Option<Instant>, ledger: &mut Ledger) -> Result<Incoming> {
         ledger.enter(0, Activity::Starved);
-        let link = match self {
+        let (link, traffic) = match self {
             Inlet::Source(source) => return source.next(env, ledger),
             Inlet::Host(host) => return host.next(env, until, ledger),
-            Inlet::Link(link) => link,
+            Inlet::Link(link, traffic) => (link, traffic),
         };
         let closed = |closed| Error::internal("the stages before have failed").with_source(closed);
         let limit = until.map(|until| until.saturating_duration_since(env.clock.now()));
@@ -132,12 +117,15 @@ impl Inlet {
             return Ok(Incoming::Idle);
         }
         ledger.enter(0, Activity::Receive);
-        Ok(match link.recv().map_err(closed)? {
-            Some((seq, Message::Batches { rows, dead_letters })) => {
-                Incoming::Batches { seq, rows, dead_letters }
-            }
-            Some((_, Message::Partial(state))) => Incoming::Partial(state),
-            None => Incoming::End(Seq::default()),
+        let Some((seq, Sent { message, at })) = link.recv().map_err(closed)? else {
+            return Ok(Incoming::End(Seq::default()));
+        };
+        if let (Some(at), Some(now)) = (at, ledger.since()) {
+            traffic.passed(message.rows(), 0, now.saturating_duration_since(at));
+        }
+        Ok(match message {
+            Message::Batches { rows, dead_letters } => Incoming::Batches { seq, rows, dead_letters },
+            Message::Partial(state) => Incoming::Partial(state),
         })
     }
 
@@ -146,7 +134,7 @@ impl Inlet {
         match self {
             // A source may have to wait for its input at any time.
             Inlet::Source(_) => false,
-            Inlet::Link(link) => link.has_message(),
+            Inlet::Link(link, _) => link.has_message(),
             Inlet::Host(host) => host.receiver.has_arrived(),
         }
     }

@@ -20,12 +20,14 @@
 
 mod chain;
 mod inlet;
+mod live;
 mod outlet;
 mod serve;
 
 pub use chain::{Chain, Operator, Prepared, Step, Tally};
-pub use inlet::{Inlet, Live, SharedHost, SharedSource};
-pub use outlet::{Outlet, SetAside};
+pub use inlet::{Inlet, SharedHost, SharedSource};
+pub use live::{Link, Live, StageNow};
+pub use outlet::{Outlet, Sent, SetAside};
 pub use serve::{ServeOptions, serve};
 
 use std::sync::Arc;
@@ -34,7 +36,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use modrun_core::env::Env;
-use modrun_core::{Activity, DeadLetter, Error, Ledger, Result, Row, Seq, StageId, State, Transform};
+use modrun_core::{Activity, DeadLetter, Error, Ledger, Reads, Result, Row, Seq, StageId, State, Transform};
 
 use modrun_link::Closed;
 
@@ -49,6 +51,8 @@ pub struct Worker {
     pub env: Env,
     /// What others may see of the run while it runs.
     pub live: Arc<Live>,
+    /// Whether it keeps a ledger.
+    pub measured: bool,
     /// Where its batches come from.
     pub inlet: Inlet,
     /// What it carries them through.
@@ -71,6 +75,15 @@ pub struct Finished {
     pub sink: Option<Prepared>,
     /// From its beginning to its end; the ledger's rows add up to it.
     pub lifetime: Duration,
+    /// How often its ledger has read the clocks.
+    pub reads: Reads,
+}
+
+impl Finished {
+    /// Whether the stage at this position is in its chain.
+    pub fn runs(&self, stage: usize) -> bool {
+        self.stages.iter().any(|(step, ..)| step.id == StageId(stage))
+    }
 }
 
 impl Worker {
@@ -78,7 +91,11 @@ impl Worker {
     pub fn run(mut self) -> Result<Finished> {
         let begin = self.env.clock.now();
         // A loop that only forwards, from process to process, has a row of its own.
-        let mut ledger = Ledger::open(self.env.clock.clone(), self.chain.len().max(1));
+        let rows = self.chain.len().max(1);
+        let mut ledger =
+            if self.measured { Ledger::open(self.env.clock.clone(), rows) } else { Ledger::off(rows) };
+        let (stages, counts) = self.chain.seen();
+        self.live.show_loop(stages, ledger.watch(), counts);
         let tail = self.chain.len().saturating_sub(1);
         let mut partials = Vec::new();
         let end = loop {
@@ -100,11 +117,12 @@ impl Worker {
         self.end(end, partials, tail, &mut ledger)?;
         self.outlet.finish(tail, &mut ledger)?;
         let (steps, tallies, sink) = self.chain.close();
+        let reads = ledger.reads();
         let rows = ledger.close();
         let forwarding = steps.is_empty().then(|| rows[0]);
         let stages = steps.into_iter().zip(rows).zip(tallies).map(|((step, row), tally)| (step, row, tally));
         let lifetime = self.env.clock.now() - begin;
-        Ok(Finished { stages: stages.collect(), forwarding, sink, lifetime })
+        Ok(Finished { stages: stages.collect(), forwarding, sink, lifetime, reads })
     }
 
     /// The input has ended: hands on what the stages held back.

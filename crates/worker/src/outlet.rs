@@ -11,10 +11,18 @@ use crate::{Passage, SharedHost};
 /// What is done with a dead letter; an error ends the run.
 pub type SetAside = Box<dyn FnMut(StageId, DeadLetter) -> Result<()> + Send>;
 
+/// A message on its way to another chain.
+pub struct Sent {
+    /// What travels.
+    pub message: Message,
+    /// When it was sent, if that is accounted for.
+    pub at: Option<Instant>,
+}
+
 /// Where a chain's batches go.
 pub enum Outlet {
     /// To the chain behind.
-    Link(Sender<Message>),
+    Link(Sender<Sent>),
     /// To the stage behind, which is a process.
     Host(HostSender),
     /// To the sink, which is a process; what comes back are dead letters.
@@ -84,7 +92,8 @@ impl Outlet {
         ledger.enter(tail, Activity::Backpressured);
         link.credit(seq).map_err(closed)?;
         ledger.enter(tail, Activity::Send);
-        link.send(seq, message).map_err(closed)
+        let at = ledger.since();
+        link.send(seq, message.map(|message| Sent { message, at })).map_err(closed)
     }
 
     /// The chain has sent all it will. Waits for the end of a sink that is a process.

@@ -64,7 +64,7 @@ pub struct Parcel {
 }
 
 enum Thing {
-    Batch(Batch, Option<Buffer>, Option<RecordBatch>),
+    Batch(Batch, Option<Buffer>, Option<RecordBatch>, Option<Instant>),
     Failed(Failed, RecordBatch),
     Credit(Credit),
     Letters(Vec<(StageId, DeadLetter)>),
@@ -83,6 +83,8 @@ pub struct Ended {
 pub struct HostReceiver {
     hosts: Vec<Host>,
     turn: Mutex<Turn>,
+    /// What each process said last of where its time went; apart, as whoever waits for a batch holds the turn.
+    activity: Mutex<Vec<modrun_wire::Activity>>,
     /// Longest line that a dead letter shows, in bytes.
     line_bytes_max: usize,
 }
@@ -91,7 +93,6 @@ struct Turn {
     /// Whose answer is next.
     at: usize,
     next: u64,
-    activity: Vec<modrun_wire::Activity>,
     done: Vec<Option<Done>>,
 }
 
@@ -99,7 +100,12 @@ impl HostReceiver {
     /// Receives from the processes of one stage.
     pub fn new(hosts: Vec<Host>, line_bytes_max: usize) -> Self {
         let (activity, done) = (vec![Default::default(); hosts.len()], vec![None; hosts.len()]);
-        Self { hosts, turn: Mutex::new(Turn { at: 0, next: 0, activity, done }), line_bytes_max }
+        Self {
+            hosts,
+            turn: Mutex::new(Turn { at: 0, next: 0, done }),
+            activity: Mutex::new(activity),
+            line_bytes_max,
+        }
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -110,6 +116,11 @@ impl HostReceiver {
     /// The stage's position in the pipeline.
     pub fn stage(&self) -> StageId {
         self.hosts[0].stage
+    }
+
+    /// The stage's processes.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
     }
 
     /// Tells a source to stop: what it has read still comes.
@@ -124,16 +135,21 @@ impl HostReceiver {
 
     /// How far a source has come: bytes read, and bytes in all or 0.
     pub fn progress(&self) -> (u64, u64) {
-        let turn = self.turn();
-        let sum = |of: fn(&modrun_wire::Activity) -> u64| turn.activity.iter().map(of).sum();
+        let activities = self.activities();
+        let sum = |of: fn(&modrun_wire::Activity) -> u64| activities.iter().map(of).sum();
         (sum(|activity| activity.bytes_read), sum(|activity| activity.bytes_total))
     }
 
     /// What each process said when it was done; `None` for one that is not.
     pub fn ended(&self) -> Vec<Option<Ended>> {
         let turn = self.turn();
-        let both = turn.done.iter().zip(&turn.activity);
-        both.map(|(done, activity)| done.clone().map(|done| Ended { done, activity: *activity })).collect()
+        let both = turn.done.iter().zip(self.activities());
+        both.map(|(done, activity)| done.clone().map(|done| Ended { done, activity })).collect()
+    }
+
+    /// Where each process's time went, as far as it has said.
+    pub fn activities(&self) -> Vec<modrun_wire::Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for what the stage hands on, until `until` at most.
@@ -164,7 +180,7 @@ impl HostReceiver {
             let Some(taken) = taken.map_err(|failure| host.error(failure))? else {
                 return Ok(Received::Nothing);
             };
-            let things = turn.sort(host, taken)?;
+            let things = turn.sort(host, taken, &self.activity)?;
             if !things.is_empty() {
                 return Ok(Received::Some(turn.take_seq(), Parcel { from: at, things }));
             }
@@ -174,13 +190,14 @@ impl HostReceiver {
     /// Decodes what came, and gives credit for it. `meter` is told what the time is spent on.
     pub fn open(&self, parcel: Parcel, meter: &mut dyn FnMut(Activity)) -> Result<Arrival> {
         let host = &self.hosts[parcel.from];
-        let (mut arrival, mut credits) = (Arrival::default(), Vec::new());
+        let (mut arrival, mut credits, mut came) = (Arrival::default(), Vec::new(), Vec::new());
         for thing in parcel.things {
             match thing {
-                Thing::Batch(batch, inline, selected_from) => {
+                Thing::Batch(batch, inline, selected_from, came_at) => {
                     meter(Activity::Receive);
                     let payload = host.peer.payload(&batch, inline).map_err(|failure| host.error(failure))?;
                     credits.push(Credit { seq: batch.seq, events: 0, filtered: 0 });
+                    came.extend(came_at.map(|at| (at, u64::from(batch.rows), u64::from(batch.length))));
                     meter(Activity::Decode);
                     let rows = decode(&batch, payload, selected_from, host.output.as_ref());
                     arrival.rows.push(rows.map_err(|what| host.error(Failure::garbage(what)))?);
@@ -202,6 +219,11 @@ impl HostReceiver {
         if !credits.is_empty() {
             meter(Activity::Receive);
             host.peer.pay(&credits);
+            if let Some(now) = host.peer.time() {
+                for (at, rows, bytes) in came {
+                    host.received.passed(rows, bytes, now.saturating_duration_since(at));
+                }
+            }
             // With more at hand, its credit goes out in the same write.
             if !host.peer.has_arrived() {
                 host.peer.flush().map_err(|failure| host.error(failure))?;
@@ -272,12 +294,17 @@ impl Turn {
     }
 
     /// Deals with what concerns the process as a whole; gives the rest.
-    fn sort(&mut self, host: &Host, taken: Vec<Arrived<FromStage>>) -> Result<Vec<Thing>> {
+    fn sort(
+        &mut self,
+        host: &Host,
+        taken: Vec<Arrived<FromStage>>,
+        activities: &Mutex<Vec<modrun_wire::Activity>>,
+    ) -> Result<Vec<Thing>> {
         let mut things = Vec::with_capacity(taken.len());
         for arrived in taken {
             match arrived {
-                Arrived::Batch(batch, inline, selected_from) => {
-                    things.push(Thing::Batch(batch, inline, selected_from));
+                Arrived::Batch(batch, inline, selected_from, at) => {
+                    things.push(Thing::Batch(batch, inline, selected_from, at));
                 }
                 Arrived::Credit(credit, kept) => {
                     if !kept.bypass.is_empty() {
@@ -291,7 +318,9 @@ impl Turn {
                     things.push(Thing::Failed(failed, rows));
                 }
                 Arrived::Other(FromStage::Failed(failed), ..) => return Err(host.failed(&failed)),
-                Arrived::Other(FromStage::Activity(activity), ..) => self.activity[self.at] = activity,
+                Arrived::Other(FromStage::Activity(activity), ..) => {
+                    activities.lock().unwrap_or_else(PoisonError::into_inner)[self.at] = activity;
+                }
                 Arrived::Other(FromStage::Done(done), ..) => {
                     if !host.may_end.load(Ordering::Acquire) {
                         return Err(host.garbage("it said `Done` before its input had ended"));

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use arrow_array::RecordBatch;
 use modrun_core::Seq;
@@ -9,6 +10,7 @@ use modrun_shm::Slot;
 use modrun_wire::{Form, Frame, Frames};
 
 use super::{ARRIVED_MAX, Arrived, Kept, Side, Sorted, Terms};
+use crate::Traffic;
 use crate::failure::Failure;
 
 /// A batch that has no credit yet.
@@ -17,6 +19,9 @@ pub(super) struct Sent {
     /// Its place in the segment, free again when this is dropped.
     pub(super) _slot: Option<Slot>,
     pub(super) length: u64,
+    pub(super) rows: u32,
+    /// When it was sent, if that is accounted for.
+    pub(super) sent_at: Option<Instant>,
     pub(super) kept: Kept,
 }
 
@@ -37,8 +42,13 @@ pub(crate) struct State<M> {
 }
 
 impl<M: Side> State<M> {
-    /// Puts what came where it belongs, if it may come.
-    pub(super) fn sort(&mut self, Frame { message, payload }: Frame<M>) -> Result<(), Failure> {
+    /// Puts what came at `now` where it belongs, if it may come; `traffic` counts what has credit.
+    pub(super) fn sort(
+        &mut self,
+        Frame { message, payload }: Frame<M>,
+        now: Option<Instant>,
+        traffic: &Traffic,
+    ) -> Result<(), Failure> {
         if self.arrived.len() >= ARRIVED_MAX {
             return Err(Failure::garbage("it sent more messages than anybody can take"));
         }
@@ -57,11 +67,14 @@ impl<M: Side> State<M> {
                     Form::Table => None,
                     Form::Selection => Some(self.rows_of(batch.input)?),
                 };
-                self.arrived.push_back(Arrived::Batch(batch, payload, rows));
+                self.arrived.push_back(Arrived::Batch(batch, payload, rows, now));
             }
             Sorted::Credit(credit) => {
                 let sent = self.credited(credit.seq)?;
                 self.sent_bytes -= sent.length;
+                if let (Some(sent_at), Some(now)) = (sent.sent_at, now) {
+                    traffic.passed(sent.rows.into(), sent.length, now.saturating_duration_since(sent_at));
+                }
                 if M::CREDIT_IS_AN_ANSWER {
                     self.arrived.push_back(Arrived::Credit(credit, sent.kept));
                 }

@@ -34,6 +34,18 @@ const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 /// How long a sink may take to give its results their final name.
 const COMMIT_MAX: Duration = Duration::from_secs(30);
 
+/// How the processes of a run are started.
+pub(crate) struct Setting {
+    /// Workers of a built-in stage.
+    pub(crate) workers: usize,
+    /// What is done with the lines that they write.
+    pub(crate) log: Log,
+    /// The command that runs a built-in kind.
+    pub(crate) built_in: Vec<String>,
+    /// Whether they keep ledgers.
+    pub(crate) measured: bool,
+}
+
 /// All processes of one run.
 pub(crate) struct Processes {
     env: Env,
@@ -64,16 +76,10 @@ pub(crate) struct Usage {
 
 impl Processes {
     /// Starts every stage of `plan` that runs as a process, and waits until all are ready.
-    pub(crate) fn start(
-        plan: &Plan,
-        env: &Env,
-        workers: usize,
-        log: &Log,
-        built_in: &[String],
-    ) -> Result<Self> {
+    pub(crate) fn start(plan: &Plan, env: &Env, setting: &Setting) -> Result<Self> {
         let mut processes = Self { env: env.clone(), by_stage: BTreeMap::new() };
         for at in 0..plan.stages.len() {
-            let started = start::stage(plan, at, env, workers, log, built_in)?;
+            let started = start::stage(plan, at, env, setting)?;
             if !started.is_empty() {
                 processes.by_stage.insert(at, started);
             }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use modrun_core::env::Env;
 use modrun_core::{BatchPolicy, Code, Concurrency, Error, Result, StageId};
-use modrun_link::{Host, INLINE_MAX, STAGE_VARIABLE};
+use modrun_link::{Host, INLINE_MAX, STAGE_VARIABLE, Traffic};
 use modrun_plan::{Plan, PlannedStage, Program, passes_on};
 use modrun_shm::{Readable, Stage, Writable, pair};
 use modrun_wire::{BatchPolicy as WirePolicy, Column, Open, Schema};
 
-use super::Process;
-use super::logs::{Level, Log, Tail};
+use super::logs::{Level, Tail};
+use super::{Process, Setting};
 
 /// The version of the stage protocol.
 pub(super) const PROTOCOL: u32 = 1;
@@ -22,14 +22,7 @@ const INPUT: i32 = 4;
 const OUTPUT: i32 = 5;
 
 /// Starts the processes of a stage and sends them `Open`; none if the stage runs in this process.
-pub(super) fn stage(
-    plan: &Plan,
-    at: usize,
-    env: &Env,
-    workers: usize,
-    log: &Log,
-    built_in: &[String],
-) -> Result<Vec<Process>> {
+pub(super) fn stage(plan: &Plan, at: usize, env: &Env, setting: &Setting) -> Result<Vec<Process>> {
     let stage = &plan.stages[at];
     let wanted = stage.parallelism.map_or(1, |count| count.get());
     let (command, replicas) = match &stage.program {
@@ -37,9 +30,9 @@ pub(super) fn stage(
         Program::BuiltIn => {
             let workers = match stage.bound.concurrency {
                 Concurrency::Ordered => 1,
-                _ => stage.parallelism.map_or(workers, |count| count.get()),
+                _ => stage.parallelism.map_or(setting.workers, |count| count.get()),
             };
-            (Command::built_in(plan, stage, built_in, workers)?, 1)
+            (Command::built_in(plan, stage, &setting.built_in, workers)?, 1)
         }
         Program::Foreign(implementation) => {
             let command = Command {
@@ -51,7 +44,7 @@ pub(super) fn stage(
             (command, wanted)
         }
     };
-    (0..replicas).map(|replica| start(plan, at, env, log, &command, (replica, replicas))).collect()
+    (0..replicas).map(|replica| start(plan, at, env, setting, &command, (replica, replicas))).collect()
 }
 
 /// What to run, where, and with what.
@@ -83,7 +76,7 @@ fn start(
     plan: &Plan,
     at: usize,
     env: &Env,
-    log: &Log,
+    setting: &Setting,
     command: &Command,
     (replica, replicas): (usize, usize),
 ) -> Result<Process> {
@@ -113,14 +106,16 @@ fn start(
     let mut child = process.spawn().map_err(|error| named(error.with_hint(missing)))?;
     let tail = Arc::new(Tail::default());
     if let Some(stdout) = child.take_stdout() {
-        tail.follow(&stage.name, stdout, Level::Information, log);
+        tail.follow(&stage.name, stdout, Level::Information, &setting.log);
     }
     if let Some(stderr) = child.take_stderr() {
-        tail.follow(&stage.name, stderr, Level::Warning, log);
+        tail.follow(&stage.name, stderr, Level::Warning, &setting.log);
     }
     let schemas = (stage.input.clone(), stage.bound.output.clone());
     let (clock, window) = (env.clock.clone(), plan.limits.window);
-    let host = Host::new(StageId(at), &stage.name, socket, clock, window, (input, output), schemas)?;
+    let traffic = || if setting.measured { Traffic::on() } else { Traffic::default() };
+    let traffic = (traffic(), traffic());
+    let host = Host::new(StageId(at), &stage.name, (socket, input, output), clock, window, schemas, traffic)?;
     let opened = host.open(open(plan, stage, command, (replica, replicas))?);
     let name = stage.name.clone();
     let process = Process { name, host, child, tail, sdk: String::new(), cpu_at_ready: Default::default() };

@@ -58,7 +58,7 @@ impl Loop<'_> {
 
     /// Tells the runtime how this thread's time was spent so far, and how far a source has come.
     pub(super) fn tell(&mut self, guest: &Guest, bytes: (u64, u64)) -> Result<()> {
-        self.account.say(guest, self.ledger.so_far(0), bytes)
+        self.account.say(guest, self.ledger.so_far().remove(0), bytes)
     }
 
     /// The thread has ended.
