@@ -15,6 +15,7 @@
 //!   check, explain, schema ──▶ modrun-plan           gen ──▶ modrun-gen
 //! ```
 
+mod account;
 mod build;
 mod check;
 mod doctor;

@@ -14,6 +14,7 @@ use modrun_core::{Code, Error};
 use modrun_report::units;
 use modrun_runtime::Outcome;
 
+use crate::account;
 use crate::failure::Failure;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -75,7 +76,7 @@ fn error_text(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
-/// Shows a run in a few lines.
+/// Shows a run: what became of the events, and where the time went.
 pub(crate) fn summary(outcome: &Outcome, results: Option<&Path>) {
     let report = &outcome.report;
     let events = report.events;
@@ -104,5 +105,6 @@ pub(crate) fn summary(outcome: &Outcome, results: Option<&Path>) {
     for (name, value) in lines {
         let _ = write!(text, "\n  {name:<12}  {value}");
     }
+    account::show(report, &mut text);
     note(text);
 }

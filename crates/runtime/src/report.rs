@@ -54,16 +54,16 @@ pub(crate) fn report(
         let own = hosts.iter().find(|host| host.receiver().stage().0 == at);
         let cpu_seconds =
             usage.as_ref().map_or(row.cpu.as_secs_f64(), |usage| usage.cpu.user + usage.cpu.system);
-        let activity = own.map_or(ActivitySeconds::from(row), |host| activity(&host.receiver().ended()));
-        if let Some(Usage { cpu: own, .. }) = &usage {
+        let mut activity = own.map_or(ActivitySeconds::from(row), |host| activity(&host.receiver().ended()));
+        if let Some(Usage { cpu: own, early, .. }) = &usage {
+            // It was ready before the run began, and waited.
+            activity.starved = (activity.starved - early.as_secs_f64()).max(0.0);
             cpu.user += own.user;
             cpu.system += own.system;
             loop_seconds += activity.total();
         }
-        let loops = match own {
-            Some(host) => loops_within(host, &activity, measured.wall),
-            None => finished.iter().filter(|finished| finished.runs(at)).count() as u32,
-        };
+        let own_loops = || finished.iter().filter(|finished| finished.runs(at)).count();
+        let loops = usage.as_ref().map_or_else(own_loops, |usage| usage.loops) as u32;
         let busy = Busy::of(&activity, cpu_seconds);
         stages.push(StageReport {
             name: stage.name.clone(),
@@ -115,12 +115,6 @@ pub(crate) fn report(
         links: links.iter().map(|link| link_report(plan, link)).collect(),
         measuring: measured.price_of_reading.map(|price| measuring(finished, links, price)),
     }
-}
-
-/// How many loops run in the processes of a stage: a process may have several, whose times it tells as one.
-fn loops_within(host: &SharedHost, activity: &ActivitySeconds, wall: Duration) -> u32 {
-    let at_once = activity.total() / wall.as_secs_f64().max(f64::MIN_POSITIVE);
-    (at_once.round() as u32).max(host.receiver().hosts().len() as u32)
 }
 
 fn bottleneck(stages: &[StageReport], cpu: f64, wall: f64) -> Bottleneck {

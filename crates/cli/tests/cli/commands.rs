@@ -31,7 +31,7 @@ fn a_quiet_run_says_nothing() {
 }
 
 #[test]
-fn a_run_ends_with_a_summary() {
+fn a_run_ends_with_a_summary_and_says_where_the_time_went() {
     let folder = Folder::with_events(&["--events", "1000"]);
     let ended = folder.run_events(&[]).succeeded();
     assert_eq!(ended.stdout, "");
@@ -48,6 +48,10 @@ fn a_run_ends_with_a_summary() {
     ]) {
         assert!(line.starts_with(name), "{line:?} is not {name:?}");
     }
-    assert_eq!(names.len(), 8);
+    for (stage, placed) in [("ingest", "thread"), ("parse", "thread"), ("sink", "thread")] {
+        let row = names.iter().find(|line| line.starts_with(stage)).unwrap();
+        assert!(row.contains(placed), "{row}");
+    }
+    assert!(names.iter().any(|line| line.starts_with("bottleneck  ")), "{names:?}");
     assert!(!ended.stderr.contains('\x1b'), "escapes go to terminals only");
 }

@@ -14,7 +14,7 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use modrun_core::env::Env;
 use modrun_core::{Code, Concurrency, CpuSeconds, Error, Result, Role, StageId};
@@ -59,8 +59,12 @@ struct Process {
     child: Child,
     tail: Arc<Tail>,
     sdk: String,
+    /// Loops that run the stage in it.
+    loops: usize,
     /// CPU time that it had used when it was ready.
     cpu_at_ready: Duration,
+    /// When that was: what it says of its time begins there.
+    ready_at: Option<Instant>,
 }
 
 /// What one stage's processes have used.
@@ -72,6 +76,10 @@ pub(crate) struct Usage {
     pub(crate) peak_rss_bytes: u64,
     /// The SDK, as it names itself.
     pub(crate) sdk: String,
+    /// Loops in all of them.
+    pub(crate) loops: usize,
+    /// Time that these loops had spent when the last process of the run was ready.
+    pub(crate) early: Duration,
 }
 
 impl Processes {
@@ -100,6 +108,7 @@ impl Processes {
                 check_ready(&plan.stages[at], at, plan.stages.len(), count, &ready)?;
                 process.sdk = ready.sdk;
                 process.cpu_at_ready = system::process_cpu(process.child.pid());
+                process.ready_at = Some(env.clock.now());
             }
         }
         Ok(processes)
@@ -119,6 +128,7 @@ impl Processes {
     /// What a stage's processes have used so far.
     pub(crate) fn usage(&self, stage: usize) -> Option<Usage> {
         let mut usage = Usage::default();
+        let all_ready = self.by_stage.values().flatten().filter_map(|process| process.ready_at).max();
         for process in self.by_stage.get(&stage)? {
             let cpu = system::process_cpu(process.child.pid()).saturating_sub(process.cpu_at_ready);
             let (user, all) = system::process_ticks(process.child.pid());
@@ -128,6 +138,9 @@ impl Processes {
             usage.peak_rss_bytes =
                 usage.peak_rss_bytes.max(system::peak_rss_bytes(Some(process.child.pid())).unwrap_or(0));
             usage.sdk.clone_from(&process.sdk);
+            usage.loops += process.loops;
+            let early = all_ready.zip(process.ready_at).map(|(all, own)| all - own).unwrap_or_default();
+            usage.early += early * process.loops as u32;
         }
         Some(usage)
     }

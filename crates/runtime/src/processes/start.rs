@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use modrun_core::env::Env;
 use modrun_core::{BatchPolicy, Code, Concurrency, Error, Result, StageId};
@@ -25,14 +26,14 @@ const OUTPUT: i32 = 5;
 pub(super) fn stage(plan: &Plan, at: usize, env: &Env, setting: &Setting) -> Result<Vec<Process>> {
     let stage = &plan.stages[at];
     let wanted = stage.parallelism.map_or(1, |count| count.get());
-    let (command, replicas) = match &stage.program {
+    let (command, replicas, loops) = match &stage.program {
         Program::Here => return Ok(Vec::new()),
         Program::BuiltIn => {
             let workers = match stage.bound.concurrency {
                 Concurrency::Ordered => 1,
                 _ => stage.parallelism.map_or(setting.workers, |count| count.get()),
             };
-            (Command::built_in(plan, stage, &setting.built_in, workers)?, 1)
+            (Command::built_in(plan, stage, &setting.built_in, workers)?, 1, workers)
         }
         Program::Foreign(implementation) => {
             let command = Command {
@@ -41,10 +42,14 @@ pub(super) fn stage(plan: &Plan, at: usize, env: &Env, setting: &Setting) -> Res
                 env: implementation.env.clone().into_iter().collect(),
                 config: implementation.with.to_string(),
             };
-            (command, wanted)
+            (command, wanted, 1)
         }
     };
-    (0..replicas).map(|replica| start(plan, at, env, setting, &command, (replica, replicas))).collect()
+    let start = |replica| {
+        let process = start(plan, at, env, setting, &command, (replica, replicas))?;
+        Ok(Process { loops, ..process })
+    };
+    (0..replicas).map(start).collect()
 }
 
 /// What to run, where, and with what.
@@ -118,7 +123,9 @@ fn start(
     let host = Host::new(StageId(at), &stage.name, (socket, input, output), clock, window, schemas, traffic)?;
     let opened = host.open(open(plan, stage, command, (replica, replicas))?);
     let name = stage.name.clone();
-    let process = Process { name, host, child, tail, sdk: String::new(), cpu_at_ready: Default::default() };
+    let (sdk, loops) = (String::new(), 1);
+    let cpu_at_ready = Duration::ZERO;
+    let process = Process { name, host, child, tail, sdk, loops, cpu_at_ready, ready_at: None };
     opened.map_err(|error| super::explain(&process, error))?;
     Ok(process)
 }
@@ -156,6 +163,7 @@ fn open(
         state_chunks: 0,
         replica: replica as u32,
         replicas: replicas as u32,
+        unmeasured: false,
     })
 }
 
