@@ -220,6 +220,9 @@ pub struct Settings {
     pub policy_rows: Option<u32>,
     /// How long a smaller batch may wait, in microseconds; 0.
     pub policy_linger_us: Option<u64>,
+    /// Whether the stage is told to keep no ledger.
+    #[serde(default)]
+    pub unmeasured: bool,
     /// Write the fields of `Open` in another order, among fields that nobody knows.
     #[serde(default)]
     pub shuffled: bool,

@@ -337,6 +337,7 @@ fn open(settings: &Settings, carrier: Carrier, stage: &Stage, config: &Json) -> 
         state_chunks: 0,
         replica: 0,
         replicas: 1,
+        unmeasured: settings.unmeasured,
     }
 }
 

@@ -68,8 +68,8 @@ fn open() -> impl Strategy<Value = Open> {
         option::of((small(), number()).prop_map(|(rows, linger_us)| BatchPolicy { rows, linger_us }));
     let texts = (".{0,9}", ".{0,200}");
     let schemas = (option::of(schema()), option::of(schema()));
-    (vec(small(), 5), vec(number(), 5), texts, schemas, policy).prop_map(
-        |(small, large, (stage, config), (input, output), policy)| Open {
+    (vec(small(), 5), vec(number(), 5), texts, schemas, policy, any::<bool>()).prop_map(
+        |(small, large, (stage, config), (input, output), policy, unmeasured)| Open {
             protocol: small[0],
             generation: large[0],
             stage,
@@ -85,6 +85,7 @@ fn open() -> impl Strategy<Value = Open> {
             state_chunks: small[2],
             replica: small[3],
             replicas: small[4],
+            unmeasured,
         },
     )
 }

@@ -104,6 +104,9 @@ void read_open_field(const FieldReader& field, Open& open) {
     case 15:
       open.replicas = field.whole32();
       break;
+    case 16:
+      open.unmeasured = field.whole() != 0;
+      break;
     default:
       break;
   }

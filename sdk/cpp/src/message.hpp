@@ -41,6 +41,7 @@ struct Open {
   std::uint32_t state_chunks = 0;
   std::uint32_t replica = 0;
   std::uint32_t replicas = 0;
+  bool unmeasured = false;
 };
 
 struct Batch {

@@ -67,6 +67,7 @@ void check_open(const message::Open& open, const Config& said) {
   check(open.state_chunks, number(said, "state_chunks"));
   check(open.replica, number(said, "replica"));
   check(open.replicas, number(said, "replicas"));
+  check(open.unmeasured, said.boolean("unmeasured", false));
   const Config* const policy = said.find("policy");
   check(open.policy.rows, policy == nullptr ? 0 : number(*policy, "rows"));
   check(open.policy.linger_us, policy == nullptr ? 0 : number(*policy, "linger_us"));

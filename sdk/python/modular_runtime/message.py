@@ -62,6 +62,7 @@ class Open:
     state_chunks: int = 0
     replica: int = 0
     replicas: int = 0
+    unmeasured: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,6 +259,8 @@ def _open(message: bytes) -> Open:
     for number, value in fields(message):
         if number in _OPEN_NUMBERS and isinstance(value, int):
             values[_OPEN_NUMBERS[number]] = value
+        elif number == 16:
+            values["unmeasured"] = bool(value)
         elif number in (3, 4):
             values["stage" if number == 3 else "config"] = _text(value)
         elif number in (5, 6, 12):

@@ -163,6 +163,7 @@ class Messages(unittest.TestCase):
         """Compares `Open` member by member."""
         for key in ("protocol", "generation", "replica", "replicas"):
             self.assertEqual(getattr(found, key), int(words.get(key, 0)))
+        self.assertIs(found.unmeasured, words.get("unmeasured", False))
         for key, name in (
             ("windowBatches", "window_batches"),
             ("windowBytes", "window_bytes"),

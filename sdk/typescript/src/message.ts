@@ -48,6 +48,7 @@ const TO_STAGE = {
       state_chunks: [13, "uint"],
       replica: [14, "uint"],
       replicas: [15, "uint"],
+      unmeasured: [16, "bool"],
     },
   ],
   state: [4, { index: [1, "uint"] }],
@@ -123,6 +124,7 @@ export interface Open {
   readonly state_chunks: number;
   readonly replica: number;
   readonly replicas: number;
+  readonly unmeasured: boolean;
 }
 
 export const Role = { Source: 1, Transform: 2, Sink: 3 } as const;

@@ -37,6 +37,8 @@ pub struct Open {
     pub replica: u32,
     /// How many there are.
     pub replicas: u32,
+    /// Whether the stage reads no clocks for its [`crate::Activity`].
+    pub unmeasured: bool,
 }
 
 impl Body for Open {
@@ -57,6 +59,7 @@ impl Body for Open {
             13 => self.state_chunks = value.u32()?,
             14 => self.replica = value.u32()?,
             15 => self.replicas = value.u32()?,
+            16 => self.unmeasured = value.bool()?,
             _ => {}
         }
         Ok(())
@@ -78,6 +81,7 @@ impl Body for Open {
         write_u32(13, self.state_chunks, out);
         write_u32(14, self.replica, out);
         write_u32(15, self.replicas, out);
+        write_u32(16, u32::from(self.unmeasured), out);
     }
 }
 

@@ -54,6 +54,7 @@ fn open() -> Open {
         state_chunks: 2,
         replica: 1,
         replicas: 2,
+        unmeasured: false,
     }
 }
 
@@ -80,6 +81,7 @@ fn to_stage() -> Vec<(&'static str, ToStage, &'static [u8])> {
         ("open", ToStage::Open(Box::new(open())), b""),
         ("open_no_columns", ToStage::Open(Box::new(no_columns)), b""),
         ("open_source", ToStage::Open(Box::new(source)), b""),
+        ("open_unmeasured", ToStage::Open(Box::new(Open { unmeasured: true, ..open() })), b""),
         ("batch_inline", ToStage::Batch(inline), b"MRB1?"),
         ("batch_slot", ToStage::Batch(slot), b""),
         ("credit", ToStage::Credit(Credit { seq: Seq(0), events: 0, filtered: 0 }), b""),

@@ -72,6 +72,7 @@ type Open struct {
 	StateChunks   uint32
 	Replica       uint32
 	Replicas      uint32
+	Unmeasured    bool // read no clocks for Activity
 }
 
 // Role is the end of a stage at which it has links.

@@ -62,6 +62,8 @@ func ParseOpen(body []byte) (Open, error) {
 			open.Replica = uint32(f.whole())
 		case 15:
 			open.Replicas = uint32(f.whole())
+		case 16:
+			open.Unmeasured = f.whole() != 0
 		}
 	}
 	if f.bad {

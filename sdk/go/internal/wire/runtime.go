@@ -26,6 +26,9 @@ func (o Open) Encode() []byte {
 	body = appendNumber(body, 13, uint64(o.StateChunks))
 	body = appendNumber(body, 14, uint64(o.Replica))
 	body = appendNumber(body, 15, uint64(o.Replicas))
+	if o.Unmeasured {
+		body = appendNumber(body, 16, 1)
+	}
 	return appendMessage(nil, int(ToOpen), body)
 }
 

@@ -338,7 +338,8 @@ func checkTo(t *testing.T, frame Frame, kind string, m map[string]any) {
 			WindowBatches: has[uint32](t, m, "window_batches"), WindowBytes: has[uint64](t, m, "window_bytes"),
 			InlineMax: has[uint64](t, m, "inline_max"), InputSegment: has[uint64](t, m, "input_segment"),
 			OutputSegment: has[uint64](t, m, "output_segment"), StateChunks: has[uint32](t, m, "state_chunks"),
-			Replica: has[uint32](t, m, "replica"), Replicas: has[uint32](t, m, "replicas")}
+			Replica: has[uint32](t, m, "replica"), Replicas: has[uint32](t, m, "replicas"),
+			Unmeasured: has[bool](t, m, "unmeasured")}
 		open.Input, open.HasInput = schemaIn(t, m, "input")
 		open.Output, open.HasOutput = schemaIn(t, m, "output")
 		policy, _ := m["policy"].(map[string]any)
