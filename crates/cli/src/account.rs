@@ -12,7 +12,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use modrun_core::{ActivitySeconds, Busy, Carrier, LinkReport, RunReport, StageReport};
+use modrun_core::{ActivitySeconds, Busy, LinkReport, RunReport, StageReport};
 use modrun_report::units;
 
 /// What the parts of a bar are drawn with: they differ without colour too.
@@ -121,7 +121,8 @@ fn table(titles: &[&str; 10], rows: &[Line], text: &mut String) {
     let widths: [usize; 10] = std::array::from_fn(width);
     let _ = write!(text, "\n\n ");
     for (column, title) in titles.iter().enumerate() {
-        let _ = write!(text, " {HEAD}{}{HEAD:#} ", aligned(title, column, widths[column]));
+        let gap = if column > 0 { "  " } else { " " };
+        let _ = write!(text, "{gap}{HEAD}{}{HEAD:#}", aligned(title, column, widths[column]));
     }
     for row in rows {
         let _ = write!(text, "\n ");
@@ -131,7 +132,8 @@ fn table(titles: &[&str; 10], rows: &[Line], text: &mut String) {
             } else {
                 aligned(cell, column, widths[column])
             };
-            let _ = write!(text, " {cell} ");
+            let gap = if column > 0 { "  " } else { " " };
+            let _ = write!(text, "{gap}{cell}");
         }
     }
 }
@@ -171,10 +173,7 @@ fn links(links: &[LinkReport], text: &mut String) {
         "link"
     );
     for link in shown {
-        let carrier = match link.carrier {
-            Carrier::Memory => "memory",
-            Carrier::Process => "process",
-        };
+        let carrier = link.carrier.name();
         let held = match link.bytes.checked_div(link.batches) {
             Some(bytes) if bytes > 0 => units::bytes(bytes as f64),
             _ => format!("{} rows", units::scaled(link.rows as f64 / link.batches as f64)),

@@ -24,6 +24,7 @@ mod failure;
 mod files;
 mod r#gen;
 mod log;
+mod metrics;
 mod new;
 mod pipeline;
 mod program;
@@ -33,6 +34,7 @@ mod schema;
 mod show;
 mod signals;
 mod stage;
+mod top;
 mod watch;
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! How far a run has come: a bar on a terminal, a line a second elsewhere.
+//! How far a run has come: a bar on a terminal or, if asked for, a live view; a line a second elsewhere.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -11,6 +11,7 @@ use modrun_report::units;
 use modrun_runtime::Live;
 
 use crate::show;
+use crate::top::Top;
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(1);
@@ -27,6 +28,8 @@ enum Output {
     Bar(Option<ProgressBar>),
     /// Anything else; the time of the last line.
     Lines(Instant),
+    /// The whole terminal.
+    Top(Box<Top>),
 }
 
 impl Progress {
@@ -40,6 +43,11 @@ impl Progress {
         Self { begin, output: Mutex::new(output) }
     }
 
+    /// Progress in a live view.
+    pub(crate) fn top(top: Top) -> Self {
+        Self { begin: Instant::now(), output: Mutex::new(Output::Top(Box::new(top))) }
+    }
+
     /// No progress at all.
     pub(crate) fn quiet() -> Self {
         Self { begin: Instant::now(), output: Mutex::new(Output::Nothing) }
@@ -50,6 +58,7 @@ impl Progress {
         let figures = Figures::of(live, self.begin.elapsed());
         match &mut *self.output() {
             Output::Nothing => {}
+            Output::Top(top) => top.show(live),
             Output::Bar(bar) => {
                 let bar = bar.get_or_insert_with(|| figures.bar());
                 bar.set_message(figures.text());
@@ -65,18 +74,25 @@ impl Progress {
 
     /// Shows a line, above the bar if there is one.
     pub(crate) fn note(&self, text: impl fmt::Display) {
-        match &*self.output() {
+        match &mut *self.output() {
+            Output::Top(top) => top.note(anstream::adapter::strip_str(&text.to_string()).to_string()),
             Output::Bar(Some(bar)) => bar.suspend(|| show::note(text)),
             _ => show::note(text),
         }
     }
 
-    /// Takes the bar off the terminal for good.
+    /// Whether a key has asked to stop the run.
+    pub(crate) fn wants_stop(&self) -> bool {
+        matches!(&*self.output(), Output::Top(top) if top.wants_stop())
+    }
+
+    /// Gives the terminal back for good.
     pub(crate) fn clear(&self) {
         let mut output = self.output();
-        if let Output::Bar(Some(bar)) = &*output {
-            bar.finish_and_clear();
-            *output = Output::Nothing;
+        match std::mem::replace(&mut *output, Output::Nothing) {
+            Output::Bar(Some(bar)) => bar.finish_and_clear(),
+            Output::Top(top) => top.close().into_iter().for_each(show::note),
+            other => *output = other,
         }
     }
 

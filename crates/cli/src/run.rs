@@ -1,17 +1,21 @@
 //! `modrun run`: a pipeline to the end of its input.
 
+use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use modrun_core::env::{Env, partial_path};
 use modrun_core::{Code, Error, RunReport};
+use modrun_plan::{Plan, Program};
 use modrun_runtime::{Live, Options, Outcome, system};
 
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::{build, files, log, pipeline, show, stage, watch};
+use crate::top::{Placed, Top};
+use crate::{build, files, log, metrics, pipeline, show, stage, watch};
 
 /// Run a pipeline
 ///
@@ -41,6 +45,12 @@ pub(crate) struct Args {
     /// Keep no account of where the time goes, to see what measuring costs
     #[arg(long)]
     no_ledger: bool,
+    /// Show the run in a live view of the whole terminal
+    #[arg(long, conflicts_with = "quiet")]
+    top: bool,
+    /// Serve figures for Prometheus at `/metrics` while the run lasts, such as at 127.0.0.1:9464
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<SocketAddr>,
     /// Show neither progress nor summary
     #[arg(long, short)]
     quiet: bool,
@@ -61,7 +71,16 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     }
     let signals = Signals::register().context("cannot listen for signals")?;
     let live = Arc::new(Live::default());
-    let progress = Arc::new(if args.quiet { Progress::quiet() } else { Progress::new() });
+    let stages = plan.stages.iter().map(|stage| stage.name.clone()).collect();
+    let metrics = args.metrics.map(|at| metrics::Server::start(at, live.clone(), stages)).transpose()?;
+    if let (Some(server), false) = (&metrics, args.quiet) {
+        show::note(format!("metrics at http://{}/metrics", server.address()));
+    }
+    let progress = Arc::new(match (args.top, args.quiet) {
+        (true, _) => Progress::top(top(&plan)?),
+        (false, true) => Progress::quiet(),
+        (false, false) => Progress::new(),
+    });
     let least = args.log.unwrap_or(if args.quiet { log::Least::Warning } else { log::Least::Information });
     let options = Options {
         env: env.clone(),
@@ -82,6 +101,23 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         show::summary(&outcome, results.as_deref());
     }
     finish(outcome, results, args.verify)
+}
+
+/// The live view of a run.
+fn top(plan: &Plan) -> Result<Top, Error> {
+    let unavailable = || {
+        Error::unavailable("`--top` needs a terminal at standard error")
+            .with_hint("without it, progress is a line a second; `--metrics` serves figures to others")
+    };
+    if !std::io::stderr().is_terminal() {
+        return Err(unavailable());
+    }
+    let stages = plan.stages.iter().map(|stage| Placed {
+        name: stage.name.clone(),
+        word: stage.placement.word().to_owned(),
+        is_here: stage.program == Program::Here,
+    });
+    Top::open(&plan.pipeline, stages.collect()).map_err(|error| unavailable().with_source(error))
 }
 
 /// What the run comes to.

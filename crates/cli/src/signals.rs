@@ -27,6 +27,11 @@ impl Signals {
         Ok(Self { came })
     }
 
+    /// Something else has asked for the same: the next signal ends the process.
+    pub(crate) fn came_otherwise(&self) {
+        self.came.store(true, Ordering::Relaxed);
+    }
+
     /// Whether one has come.
     pub(crate) fn came(&self) -> bool {
         self.came.load(Ordering::Relaxed)

@@ -49,7 +49,8 @@ impl Watch<'_> {
         let mut stopped: Option<Instant> = None;
         while done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
             match stopped {
-                None if self.signals.came() => {
+                None if self.signals.came() || progress.wants_stop() => {
+                    self.signals.came_otherwise();
                     progress.clear();
                     show::note("stopping: what was read is carried to the end; Ctrl-C again ends at once");
                     self.live.stop.store(true, Ordering::Relaxed);

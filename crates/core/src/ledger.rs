@@ -36,6 +36,19 @@ impl Activity {
         Activity::Starved,
         Activity::Backpressured,
     ];
+
+    /// Its word, as in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activity::Receive => "receive",
+            Activity::Decode => "decode",
+            Activity::Process => "process",
+            Activity::Encode => "encode",
+            Activity::Send => "send",
+            Activity::Starved => "starved",
+            Activity::Backpressured => "backpressured",
+        }
+    }
 }
 
 /// The time of one stage within one loop.

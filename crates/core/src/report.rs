@@ -71,6 +71,16 @@ pub enum Carrier {
     Process,
 }
 
+impl Carrier {
+    /// Its word, as in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Carrier::Memory => "memory",
+            Carrier::Process => "process",
+        }
+    }
+}
+
 /// A distribution of times, in seconds, two digits of each exact.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {

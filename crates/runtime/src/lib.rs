@@ -42,6 +42,7 @@ use processes::{Processes, Setting};
 use report::{Measured, report};
 use verify::Verifier;
 
+pub use modrun_link::{Carried, Traffic};
 pub use modrun_worker::{Link, Live, StageNow};
 pub use processes::{Level, Log, LogLine};
 pub use verify::{Difference, Differences};

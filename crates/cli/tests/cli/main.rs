@@ -13,3 +13,4 @@ mod reference;
 mod results;
 mod running;
 mod support;
+mod watching;

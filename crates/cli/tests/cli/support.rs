@@ -152,6 +152,11 @@ impl Running {
         self
     }
 
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> &str {
+        &self.seen
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }

@@ -121,7 +121,7 @@ fn start(
     let traffic = || if setting.measured { Traffic::on() } else { Traffic::default() };
     let traffic = (traffic(), traffic());
     let host = Host::new(StageId(at), &stage.name, (socket, input, output), clock, window, schemas, traffic)?;
-    let opened = host.open(open(plan, stage, command, (replica, replicas))?);
+    let opened = host.open(open(plan, stage, command, setting, (replica, replicas))?);
     let name = stage.name.clone();
     let (sdk, loops) = (String::new(), 1);
     let cpu_at_ready = Duration::ZERO;
@@ -134,6 +134,7 @@ fn open(
     plan: &Plan,
     stage: &PlannedStage,
     command: &Command,
+    setting: &Setting,
     (replica, replicas): (usize, usize),
 ) -> Result<Open> {
     let schema = |schema: &Option<arrow_schema::SchemaRef>| {
@@ -163,7 +164,7 @@ fn open(
         state_chunks: 0,
         replica: replica as u32,
         replicas: replicas as u32,
-        unmeasured: false,
+        unmeasured: !setting.measured,
     })
 }
 
