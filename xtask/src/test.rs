@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     ("golden runs, 100k events", || golden_runs(100_000)),
     ("golden runs, 1M events", || golden_runs(1_000_000)),
     ("golden run in batches of 7 events", small_batches),
+    ("golden run without add-ons of Node", without_addons),
     ("golden run, 10M events through a pipe", || example::verified_pipe(Input::plain(10_000_000))),
     ("simdjson baseline", simdjson_baseline),
     ("monolith baseline", || cmake::test("bench/baselines/monolith-cpp")),
@@ -83,6 +84,12 @@ fn golden_runs(events: u64) -> Result<()> {
 fn small_batches() -> Result<()> {
     let batch = ["--set", "batch={rows: 7}"];
     example::verified_run(Input::plain(100_000), Placement::Polyglot, &batch).map(drop)
+}
+
+/// So does Node where it may not map a segment.
+fn without_addons() -> Result<()> {
+    let run = ["--set", "stages.ingest.or.typescript.run=[node, --no-addons, dist/ingest.js]"];
+    example::verified_run(Input::plain(1_000_000), Placement::Polyglot, &run).map(drop)
 }
 
 /// The baseline has to be right to be worth comparing with.

@@ -3,6 +3,7 @@
  *
  * ```text
  *   file ──positioned read──▶ one buffer, used again ──up to the last newline──▶ TextBlock ──▶ segment, without a copy
+ *     └───────────────────────▶ a slot of the segment, where that can be mapped ──▶ TextBlock
  * ```
  *
  * The next read begins right behind the last whole line, so nothing is moved in memory. Where the link wants N lines a
@@ -75,6 +76,48 @@ export class FileBlocks implements Iterable<TextBlock> {
     return null;
   }
 
+  /** Bytes of a block at most. */
+  get blockBytes(): number {
+    return this.buffer.length;
+  }
+
+  /** The file that the next block comes from; null at the end of the last one. */
+  get source(): string | null {
+    return this.files[0]?.name ?? null;
+  }
+
+  /** Whether the next block can be read into memory of somebody else's. */
+  get isDirect(): boolean {
+    return this.lines === 0 && this.files[0]?.regular === true;
+  }
+
+  /**
+   * Reads the next block of the current file into `room`; null where that takes another way: at the end of the file, or
+   * where a line is longer. `next` finds out.
+   */
+  nextInto(room: Buffer): TextBlock | null {
+    const file = this.files[0];
+    if (file === undefined) return null;
+    // What was read and not handed over is read again.
+    this.bytesRead -= this.end - this.start;
+    this.position += this.start;
+    this.start = this.end = 0;
+    if (
+      this.position === 0 &&
+      fill(file.descriptor, room, 3, 0) === 3 &&
+      room.readUIntBE(0, 3) === 0xefbbbf
+    ) {
+      this.position = this.bytesRead = 3;
+    }
+    const end = fill(file.descriptor, room, room.length, this.position);
+    const cut = end < room.length ? end : room.lastIndexOf(NEWLINE) + 1;
+    if (cut === 0) return null;
+    const block = new TextBlock(file.name, this.position, room.subarray(0, cut));
+    this.position += cut;
+    this.bytesRead += cut;
+    return block;
+  }
+
   *[Symbol.iterator](): Iterator<TextBlock> {
     for (let block = this.next(); block !== null; block = this.next()) yield block;
   }
@@ -138,6 +181,15 @@ export class FileBlocks implements Iterable<TextBlock> {
     this.position = this.start = this.end = 0;
     this.ended = false;
   }
+}
+
+/** Reads `length` bytes at a position of a regular file, or all that there are. */
+function fill(descriptor: number, into: Buffer, length: number, position: number): number {
+  let end = 0;
+  for (let bytes = -1; bytes !== 0 && end < length; end += bytes) {
+    bytes = readSync(descriptor, into, end, length - end, position + end);
+  }
+  return end;
 }
 
 /**

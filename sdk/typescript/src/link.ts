@@ -14,7 +14,7 @@ import { Doing, type Ledger } from "./activity.js";
 import { type Channel, INPUT, OUTPUT, type Routine } from "./channel.js";
 import { Frame, FrameError, type FrameReader, type FrameWriter, NONE, STATE_CHUNK_MAX } from "./frame.js";
 import { type FromStage, type Open, type ToStage, readToStage, writeFromStage } from "./message.js";
-import { type Memory, Slots, readSegment, writeSegment } from "./segment.js";
+import { type Memory, Slots, mapSegment, readSegment, writeSegment } from "./segment.js";
 
 /** The other side has closed the socket. */
 export class Gone extends Error {
@@ -29,6 +29,12 @@ export interface Incoming {
   readonly rows: number;
   /** The payload if it came inline; valid until the next frame is asked for. */
   readonly payload: Uint8Array | null;
+}
+
+/** A slot that is filled in place. */
+export interface Lease {
+  readonly offset: number;
+  readonly bytes: Buffer;
 }
 
 /** What the runtime has sent. */
@@ -48,6 +54,8 @@ export class Link {
   private readonly inbox: Received[] = [];
   private readonly sent = new Map<number, { readonly offset: number; readonly length: number }>();
   private slots = new Slots(0);
+  /** The output segment, once somebody has asked whether it can be mapped. */
+  private mapped: Buffer | null | undefined = undefined;
   private bytesInFlight = 0;
   private nextIn = 0;
   private nextOut = 0;
@@ -124,7 +132,52 @@ export class Link {
   *emit(parts: readonly Uint8Array[], rows: number, form: 0 | 1, input: number): Routine<void> {
     let length = 0;
     for (const part of parts) length += part.length;
-    const inline = length <= this.open.inline_max || this.open.output_segment === 0;
+    const inline = this.isInline(length);
+    const offset = yield* this.place(length, inline);
+    this.ledger.enter(Doing.Send);
+    if (!inline) writeSegment(this.segments.output, parts, offset);
+    this.batch(offset, length, rows, form, input, parts);
+  }
+
+  /** Whether a slot can be filled in place. */
+  get leases(): boolean {
+    const { output_segment } = this.open;
+    if (this.mapped === undefined) {
+      this.mapped = output_segment > 0 ? mapSegment(this.segments.output, output_segment) : null;
+    }
+    return this.mapped !== null;
+  }
+
+  /** A slot of `length` bytes to be filled in place, once the window and the segment have room for it. */
+  *lease(length: number): Routine<Lease> {
+    const offset = yield* this.place(length, false);
+    return { offset, bytes: (this.mapped as Buffer).subarray(offset, offset + length) };
+  }
+
+  /** Sends the first `length` bytes of a slot that was filled in place. */
+  *emitLease({ offset, bytes }: Lease, length: number, rows: number): Routine<void> {
+    if (this.isInline(length)) {
+      const payload = Buffer.from(bytes.subarray(0, length));
+      this.slots.give(offset);
+      yield* this.emit([payload], rows, 0, NONE);
+      return;
+    }
+    this.ledger.enter(Doing.Send);
+    this.slots.shrink(offset, length);
+    this.batch(offset, length, rows, 0, NONE, []);
+  }
+
+  /** Gives back a slot that was not filled. */
+  release({ offset }: Lease): void {
+    this.slots.give(offset);
+  }
+
+  private isInline(length: number): boolean {
+    return length <= this.open.inline_max || this.open.output_segment === 0;
+  }
+
+  /** The offset of a slot, or `NONE` for a payload inline, once it may be sent. */
+  private *place(length: number, inline: boolean): Routine<number> {
     let offset = NONE;
     while (!this.fits(length) || (!inline && (offset = this.slots.take(length)) < 0)) {
       const before = this.inFlight;
@@ -132,8 +185,17 @@ export class Link {
         this.inbox.push(held(received));
       if (this.inFlight === before) yield* this.wait(Doing.Backpressured);
     }
-    this.ledger.enter(Doing.Send);
-    if (!inline) writeSegment(this.segments.output, parts, offset);
+    return offset;
+  }
+
+  private batch(
+    offset: number,
+    length: number,
+    rows: number,
+    form: 0 | 1,
+    input: number,
+    parts: readonly Uint8Array[],
+  ): void {
     const seq = this.nextOut++;
     this.sent.set(seq, { offset, length });
     this.inFlight++;

@@ -42,6 +42,12 @@ export class RawWriter {
     return [this.memory.bytes.subarray(0, this.length), text];
   }
 
+  /** Bytes of the head of a table of `source`. */
+  headLength(source: string): number {
+    if (source !== this.source) this.head(source);
+    return this.length;
+  }
+
   private head(source: string): void {
     const writer = new TableWriter(new Pool());
     writer.begin(1, 4);

@@ -5,11 +5,12 @@
  *   input segment ──positioned read──▶ Memory ──▶ columns         columns ──▶ parts ──positioned write──▶ output segment
  * ```
  *
- * Node cannot map a memfd, so payloads are read and written at their position, into and out of aligned memory that is
- * used again. Slots are found first fit at the lowest address, so that few pages stay hot. Refuses what lies outside the
+ * Node cannot map a memfd by itself, so payloads are read and written at their position, into and out of aligned memory
+ * that is used again. Where the add-on is there (`native`), blocks of text are read right into the segment. Slots are found first fit at the lowest address, so that few pages stay hot. Refuses what lies outside the
  * segment. Neighbours: `table` reads and writes what is in a `Memory`, `run` frees slots by credit.
  */
 import { readSync, writeSync, writevSync } from "node:fs";
+import { createRequire } from "node:module";
 
 /** Aligned bytes under all the types that columns have. */
 export class Memory {
@@ -94,6 +95,18 @@ export function writeSegment(descriptor: number, parts: readonly Uint8Array[], p
   }
 }
 
+/** The output segment as memory of this process; null where the add-on is missing or may not be loaded. */
+export function mapSegment(descriptor: number, bytes: number): Buffer | null {
+  try {
+    const native = createRequire(import.meta.url)("../native/segment.node") as {
+      map(descriptor: number, bytes: number): ArrayBuffer;
+    };
+    return Buffer.from(native.map(descriptor, bytes));
+  } catch {
+    return null;
+  }
+}
+
 const ALIGNMENT = 64;
 
 /** Finds slots in the output segment. */
@@ -115,6 +128,12 @@ export class Slots {
     if (at === this.used.length && begin + length > this.size) return -1;
     this.used.splice(at, 0, begin, begin + need);
     return begin;
+  }
+
+  /** Leaves only `length` bytes to the slot at an offset. */
+  shrink(offset: number, length: number): void {
+    const at = this.used.findIndex((begin, at) => at % 2 === 0 && begin === offset);
+    if (at >= 0) this.used[at + 1] = offset + Math.ceil(Math.max(length, 1) / ALIGNMENT) * ALIGNMENT;
   }
 
   /** Frees the slot at an offset. */

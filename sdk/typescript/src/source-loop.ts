@@ -80,13 +80,36 @@ export class SourceLoop {
     for (;;) {
       yield* this.room();
       if (this.stopped) return;
-      ledger.enter(Doing.Process);
-      const block = blocks.next();
-      if (block === null) return;
-      yield* this.text(block, block.text, block.offset);
+      if (!(yield* this.leased(blocks))) {
+        ledger.enter(Doing.Process);
+        const block = blocks.next();
+        if (block === null) return;
+        yield* this.text(block, block.text, block.offset);
+      }
       progress.bytesRead = blocks.bytesRead;
       yield* this.link.settle();
     }
+  }
+
+  /** Sends the next block from where the file was read to, in the segment; false where that takes another way. */
+  private *leased(blocks: FileBlocks): Routine<boolean> {
+    const { link, raw } = this;
+    const { source } = blocks;
+    if (source === null || !blocks.isDirect || !isRaw(this.emitter.schema) || !link.leases) return false;
+    const head = raw.headLength(source);
+    const length = Math.min(head + blocks.blockBytes, link.payloadMax);
+    if (length <= head) return false;
+    const lease = yield* link.lease(length);
+    link.ledger.enter(Doing.Process);
+    const block = blocks.nextInto(lease.bytes.subarray(head));
+    if (block === null) {
+      link.release(lease);
+      return false;
+    }
+    link.ledger.enter(Doing.Encode);
+    lease.bytes.set(raw.parts(block)[0] as Uint8Array);
+    yield* link.emitLease(lease, head + block.text.length, 1);
+    return true;
   }
 
   private *synchronous(iterator: Iterator<Event>): Routine<void> {

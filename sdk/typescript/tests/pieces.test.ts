@@ -1,6 +1,6 @@
 /** The parts that are functions: slots, JSON lines, configurations, blocks of files. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -9,7 +9,7 @@ import { fileBlocks } from "../src/file-blocks.js";
 import { isoTime, jsonLines, parseJson } from "../src/json-line.js";
 import { Batch } from "../src/batch.js";
 import { declared } from "../src/schema.js";
-import { Memory, Pool, Slots } from "../src/segment.js";
+import { Memory, Pool, Slots, mapSegment } from "../src/segment.js";
 import { TableWriter } from "../src/table.js";
 import { decodeStrings } from "../src/text.js";
 
@@ -99,6 +99,49 @@ for (const [name, text, block, lines, expect] of [
     assert.equal(blocks.bytesRead, bytes.length);
   });
 }
+
+for (const [name, text] of [
+  ["lines shorter and longer than the room", "a\nbb\n" + "c".repeat(40) + "\nd\n"],
+  ["a last line without a newline", "a\nb"],
+  ["a byte order mark", "\ufeffa\nb\n"],
+  ["nothing", ""],
+] as const) {
+  test(`blocks read into memory of somebody else's: ${name}`, () => {
+    const path = join(folder, "direct.txt");
+    writeFileSync(path, text);
+    const blocks = fileBlocks([path, path], { block: 16 });
+    const room = Buffer.alloc(16);
+    let found = "";
+    for (;;) {
+      const block = (blocks.isDirect ? blocks.nextInto(room) : null) ?? blocks.next();
+      if (block === null) break;
+      assert.equal(block.offset, Buffer.from(text).indexOf(block.text, block.offset));
+      found += Buffer.from(block.text).toString();
+    }
+    assert.equal(found, (text + text).replaceAll("\ufeff", ""));
+    assert.equal(blocks.bytesRead, 2 * Buffer.byteLength(text));
+  });
+}
+
+test("a segment that is mapped shows what is written into it", () => {
+  const path = join(folder, "segment");
+  writeFileSync(path, Buffer.alloc(8192));
+  const descriptor = openSync(path, "r+");
+  const mapped = mapSegment(descriptor, 8192);
+  if (existsSync("/usr/include/node/node_api.h")) assert.notEqual(mapped, null);
+  mapped?.write("hello", 4096);
+  if (mapped !== null) assert.equal(readFileSync(path).toString("utf8", 4096, 4101), "hello");
+  assert.equal(mapSegment(-1, 8192), null);
+  closeSync(descriptor);
+});
+
+test("a slot can be left smaller than it was taken", () => {
+  const slots = new Slots(256);
+  assert.equal(slots.take(256), 0);
+  assert.equal(slots.take(1), -1);
+  slots.shrink(0, 65);
+  assert.deepEqual([slots.take(128), slots.take(1)], [128, -1]);
+});
 
 test("files follow each other, and blocks span none", () => {
   const paths = ["a", "b"].map((name) => join(folder, name));
