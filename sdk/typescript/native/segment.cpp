@@ -1,8 +1,8 @@
 // A segment as memory of a Node process: what `fs` cannot do.
 //
-// `map(descriptor, bytes)` gives an `ArrayBuffer` over the first `bytes` bytes of the stage's output segment. The
-// segment is sealed against shrinking before the stage gets it, so that no access can fail; the memory is unmapped
-// when nobody refers to it any more. Refuses with an exception what the system refuses.
+// `map(descriptor, bytes)` gives an `ArrayBuffer` over the first `bytes` bytes of the stage's output segment.
+// The segment is sealed against shrinking before the stage gets it, so that no access can fail; the memory is
+// unmapped when nobody refers to it any more. Refuses with an exception what the system refuses.
 #include <node_api.h>
 #include <sys/mman.h>
 
@@ -32,8 +32,8 @@ napi_value map(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   napi_value buffer;
-  if (napi_create_external_arraybuffer(env, memory, length, unmap, reinterpret_cast<void*>(length), &buffer) !=
-      napi_ok) {
+  if (napi_create_external_arraybuffer(env, memory, length, unmap, reinterpret_cast<void*>(length),
+                                       &buffer) != napi_ok) {
     munmap(memory, length);
     napi_throw_error(env, nullptr, "this runtime takes no memory from outside");
     return nullptr;
