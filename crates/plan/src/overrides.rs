@@ -144,6 +144,10 @@ impl Override {
         let mut node = root;
         let mut name = String::from("the pipeline");
         for (depth, (key, place)) in self.keys.iter().enumerate() {
+            // `--set batch.rows=100` where the file says `batch: adaptive`: both are ways to say the same.
+            if depth > 0 && self.keys[depth - 1].0 == "batch" && matches!(node.value, Value::Scalar(_)) {
+                node.value = Value::Mapping(Vec::new());
+            }
             let Value::Mapping(entries) = &mut node.value else {
                 let message = format!("{name} is no mapping, so it has no key `{key}`");
                 return Err(vec![Finding::new(Code::WRONG_VALUE, place.clone(), message)]);

@@ -312,6 +312,7 @@ error[E004]: `parallelism` must be a whole number, not `zero`
     );
     for (text, expected) in [
         ("stages.ingst.with.path=a", "E006 1:14 there is no stage `ingst` [did you mean `ingest`?]"),
+        ("batch.rows=0", "E004 1:18 `rows` must be at least 1, not 0"),
         ("stages.ingest.use.x=a", "E004 1:25 `use` is no mapping, so it has no key `x`"),
         ("stages.ingest.with.paht=a", "E002 1:26 unknown key `paht` [did you mean `path`?]"),
         ("paralellism=2", "E002 1:7 unknown key `paralellism` [did you mean `parallelism`?]"),

@@ -168,8 +168,10 @@ impl Drop for Processes {
     fn drop(&mut self) {
         self.closer()();
         for process in self.by_stage.values().flatten() {
-            // One that does not end by itself is killed when its handle is dropped.
-            let _ = process.child.wait_for(END_MAX);
+            // One that does not end by itself is killed when its handle is dropped, and so is one that has not begun.
+            if process.ready_at.is_some() {
+                let _ = process.child.wait_for(END_MAX);
+            }
         }
     }
 }
