@@ -9,12 +9,17 @@ mod link;
 mod work;
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use modrun_core::{Concurrency, ErrorKind, Role, Seq};
 use modrun_wire::{Activity, Done, Failed, FromStage, Ready, Snapshot, State, ToStage};
 
 use link::Link;
 use work::Work;
+
+/// Places in an account of time.
+const PROCESS: usize = modrun_core::Activity::Process as usize;
+const STARVED: usize = modrun_core::Activity::Starved as usize;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -80,10 +85,11 @@ fn fail(link: &mut Link, kind: ErrorKind, message: &str) -> anyhow::Result<u8> {
 
 /// The loop: takes what comes until the end of the socket, and tells the exit code.
 fn serve(link: &mut Link, work: &mut Work, fault: &str) -> anyhow::Result<u8> {
+    let ready_at = Instant::now();
     let mut done = false;
     loop {
         if !done && work.produce(link)? {
-            done = finish(link, work, fault)?;
+            done = finish(link, work, fault, ready_at)?;
         }
         let Some((message, payload)) = link.next()? else { break };
         match message {
@@ -98,7 +104,7 @@ fn serve(link: &mut Link, work: &mut Work, fault: &str) -> anyhow::Result<u8> {
                 let chunks = chunks.len() as u32;
                 link.send(&FromStage::Snapshot(Snapshot { epoch, chunks }))?;
             }
-            ToStage::End if !done => done = finish(link, work, fault)?,
+            ToStage::End if !done => done = finish(link, work, fault, ready_at)?,
             ToStage::End => {}
             ToStage::Commit => {
                 work.commit()?;
@@ -108,7 +114,7 @@ fn serve(link: &mut Link, work: &mut Work, fault: &str) -> anyhow::Result<u8> {
             other => anyhow::bail!("`{other:?}` has no place here"),
         }
         if fault == "done_before_end" && !done {
-            done = finish(link, work, fault)?;
+            done = finish(link, work, fault, ready_at)?;
         }
     }
     if fault == "stays_after_the_end" {
@@ -119,10 +125,22 @@ fn serve(link: &mut Link, work: &mut Work, fault: &str) -> anyhow::Result<u8> {
     Ok(u8::from(!done && fault != "exits_with_0" || work.role().0 == Role::Sink))
 }
 
-fn finish(link: &mut Link, work: &mut Work, fault: &str) -> anyhow::Result<bool> {
+/// Where its time went: it does little but wait.
+fn activity(fault: &str, life: Duration) -> Activity {
+    let mut activity = Activity::default();
+    match fault {
+        "forgets_its_time" => {}
+        "loses_some_time" => activity.spent[STARVED] = life * 97 / 100,
+        "takes_waiting_for_work" => activity.spent[PROCESS] = life,
+        _ => activity.spent[STARVED] = life,
+    }
+    activity
+}
+
+fn finish(link: &mut Link, work: &mut Work, fault: &str, ready_at: Instant) -> anyhow::Result<bool> {
     let Done { artifact, rows } = work.finish(link)?;
     if fault != "no_activity" {
-        link.send(&FromStage::Activity(Activity::default()))?;
+        link.send(&FromStage::Activity(activity(fault, ready_at.elapsed())))?;
     }
     link.send(&FromStage::Done(Done { artifact, rows }))?;
     match fault {

@@ -128,6 +128,8 @@ impl Carrier {
 pub enum Ability {
     /// Handlers that await.
     Async,
+    /// Events become columns once the handler has returned, not while it runs.
+    Apart,
 }
 
 /// Input rows, written out or generated.
@@ -167,6 +169,8 @@ pub enum Pattern {
     Distinct,
     /// Few small values, without nulls.
     Plain,
+    /// As `plain`, and each string has 4 MiB.
+    Long,
 }
 
 /// How rows are cut into batches.
@@ -294,14 +298,45 @@ pub struct Expect {
     pub state_chunks_max: Option<u32>,
     /// Output batches, at least.
     pub batches_min: Option<usize>,
-    /// Milliseconds in each activity, at least.
+    /// What the stage must say of its time, by activity, or of its CPU time, as `cpu`.
     #[serde(default)]
-    pub activity_ms_min: IndexMap<String, u64>,
-    /// Whether the activities sum to the lifetime of the loop.
-    #[serde(default)]
-    pub activity_sum: bool,
+    pub activity: IndexMap<String, Range>,
     /// `Activity` messages, at least.
     pub activities_min: Option<usize>,
+}
+
+/// Where a time must lie.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// Not further from it than 5 %.
+    pub about: Option<Time>,
+    /// More than this.
+    pub above: Option<Time>,
+    /// Less than this.
+    pub below: Option<Time>,
+}
+
+/// A time that the kit knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Time {
+    /// Milliseconds.
+    Millis(u64),
+    /// As a clock has said.
+    Measured(Measured),
+}
+
+/// What was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measured {
+    /// How long the script has paused, by the kit's clock.
+    Paused,
+    /// How long the stage `spin` was in its own code, as it says in its rows.
+    Spun,
+    /// CPU time of the program since `Ready`, as the kernel counts it.
+    Used,
 }
 
 /// The failure of a stage.

@@ -13,6 +13,8 @@ use crate::value::{Column, Row, Value, float};
 const WORDS: [&str; 8] = ["view", "click", "", "purchase", "größe", "日本", "🙂", "a\0b"];
 const FLOATS: [f64; 8] =
     [0.0, -0.0, 1.5, f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+/// Bytes of a long string, about.
+const LONG_BYTES: usize = 4 << 20;
 /// 2^53 - 1.
 const WHOLE_MAX: i64 = (1 << 53) - 1;
 /// Seconds of two centuries, 1970 in their middle.
@@ -32,6 +34,8 @@ fn cell(pattern: Pattern, column: &Column, row: usize, bits: &mut Bits) -> Value
         Pattern::Mixed => mixed(column.data_type, bits),
         Pattern::Distinct => distinct(column.data_type, row),
         Pattern::Plain => plain(column.data_type, row),
+        Pattern::Long if column.data_type == Type::String => Value::String("longer ".repeat(LONG_BYTES / 7)),
+        Pattern::Long => plain(column.data_type, row),
     }
 }
 

@@ -37,6 +37,7 @@ mod slack;
 mod stages;
 pub mod step;
 mod table;
+mod time;
 pub mod value;
 mod vectors;
 mod verdict;
@@ -65,6 +66,14 @@ pub enum Error {
     /// The stage kept the rules and did something else than it should.
     #[error("{0}")]
     Wrong(String),
+    /// What the stage says of its time is not what the clocks of others say.
+    #[error("breaks {rule}: {what}")]
+    Time {
+        /// The rule's name in `PROTOCOL.md`.
+        rule: &'static str,
+        /// What it said.
+        what: String,
+    },
     /// The stage was silent for too long.
     #[error("timed out after {seconds} s of silence: {what}")]
     Silent {

@@ -58,6 +58,9 @@ struct Check {
     /// In the per-event form, a whole number beyond 2^53 may be the failure of its event.
     #[arg(long)]
     safe_int64: bool,
+    /// In the per-event form, events become columns while the handler runs: that is counted as `process`.
+    #[arg(long)]
+    gathers_early: bool,
     /// The program and its first arguments; the stage and the form of its handler are appended.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -87,6 +90,7 @@ fn check(check: &Check) -> Result<bool> {
         known: check.known_failing.as_deref().map(known).transpose()?.unwrap_or_default(),
         with_async: check.with_async,
         safe_int64: check.safe_int64,
+        gathers_early: check.gathers_early,
     };
     let runs = chosen(&choice)?;
     anyhow::ensure!(!runs.is_empty(), "no run has a name that matches `--only`; `--list` shows them all");

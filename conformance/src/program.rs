@@ -16,6 +16,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use modrun_shm::{Child, Exit, Readable, Stage, Writable, pair};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 use crate::case::Level;
 use crate::record::Line;
@@ -71,6 +73,11 @@ impl Program {
         Ok((exit, join(log)))
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// Waits for the end of the program; nothing, if it goes on.
     pub(crate) fn wait(&self, limit: Duration) -> Result<Option<Exit>> {
         Ok(self.child.wait_for(limit)?)
@@ -81,6 +88,12 @@ impl Program {
         self.child.kill()?;
         Ok(join(std::mem::take(&mut self.log)))
     }
+}
+
+/// CPU time that a process has used so far; none, if it has gone.
+pub(crate) fn process_cpu(pid: u32) -> Duration {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid as i32));
+    clock.and_then(clock_gettime).map(Duration::from).unwrap_or_default()
 }
 
 type Log = Vec<JoinHandle<Vec<Line>>>;

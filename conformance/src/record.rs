@@ -1,6 +1,6 @@
 //! Everything that a stage did in a run, as far as a verdict needs it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use modrun_shm::Exit;
 use modrun_wire::{Activity, Done, Failed, Form};
@@ -23,12 +23,12 @@ pub(crate) struct Record {
     pub(crate) failure: Option<Failed>,
     /// Accounts of the loop's time.
     pub(crate) activities: Vec<Activity>,
-    /// When `Open` was sent.
-    pub(crate) opened_at: Option<Instant>,
     /// When `Ready` came.
-    pub(crate) ready_at: Option<Instant>,
-    /// When `Done` came.
-    pub(crate) done_at: Option<Instant>,
+    pub(crate) ready_at: Option<Moment>,
+    /// When the last account of its time came.
+    pub(crate) told_at: Option<Moment>,
+    /// How long the script has paused since then.
+    pub(crate) paused: Duration,
     pub(crate) done: Option<Done>,
     pub(crate) committed: bool,
     /// The last snapshot.
@@ -37,6 +37,14 @@ pub(crate) struct Record {
     pub(crate) exit: Option<Exit>,
     /// What the programs wrote to stdout and stderr.
     pub(crate) log: Vec<Line>,
+}
+
+/// When something came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) at: Instant,
+    /// CPU time that the program had used by then.
+    pub(crate) cpu: Duration,
 }
 
 /// One output batch.

@@ -65,8 +65,8 @@ pub(crate) struct Question<'q> {
 /// What must come of the batches.
 pub(crate) fn reference(question: &Question<'_>) -> Result<Reference> {
     let mut reference = match question.name {
-        "numbers" | "endless" | "fail_source" => return source(question),
-        "lines" | "fail_sink" => sink(question),
+        "numbers" | "endless" | "fail_source" | "slow_numbers" => return source(question),
+        "lines" | "fail_sink" | "slow_sink" => sink(question),
         "count" => count(question),
         "sum" => sum(question)?,
         "fail_open" => Reference { failure: failure("no luck"), ..Reference::default() },
@@ -145,6 +145,8 @@ fn one(question: &Question<'_>, row: &Row) -> Result<Vec<Row>> {
         }
         "derive" => vec![row.iter().map(derived).collect()],
         "config" => vec![configured(question.config)?],
+        // How long it took is taken out of the rows before they are compared.
+        "spin" => vec![vec![cell(question, row, "s").unwrap_or(Value::Null), Value::Int64(0)]],
         _ => vec![row.clone()],
     };
     Ok(rows)
@@ -232,6 +234,9 @@ fn source(question: &Question<'_>) -> Result<Reference> {
 fn sink(question: &Question<'_>) -> Reference {
     if question.name == "fail_sink" {
         return Reference { failure: failure("disk on fire"), ..Reference::default() };
+    }
+    if question.name == "slow_sink" {
+        return Reference { filtered: Some(0), ..Reference::default() };
     }
     let columns = question.stage.input.as_deref().unwrap_or_default();
     let lines = question.batches.iter().flatten().map(|row| json_line::write(columns, row)).collect();

@@ -16,10 +16,13 @@ use glob::Pattern;
 use crate::case::{self, Ability, Carrier, Run};
 use crate::report::{Outcome, Report, Status};
 use crate::script::Performance;
-use crate::{Error, Result, vectors, verdict};
+use crate::{Error, vectors, verdict};
 
 /// Programs at a time.
 const PROGRAMS_MAX: usize = 2;
+/// Performances of a run whose times are not as they should be: whoever else wants the processor may take it between two
+/// clocks that are read at once, but hardly every time. What a stage puts into a wrong cell is there every time.
+const PERFORMANCES_MAX: usize = 3;
 
 macro_rules! groups {
     ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../cases/", $name, ".yaml")))),*] };
@@ -72,13 +75,15 @@ pub struct Choice {
     pub with_async: bool,
     /// Whether whole numbers beyond 2^53 may fail in the per-event form.
     pub safe_int64: bool,
+    /// Whether events become columns while the handler of events runs.
+    pub gathers_early: bool,
 }
 
 /// All runs that were chosen, in order.
 ///
 /// # Errors
 /// If a case cannot be read.
-pub fn chosen(choice: &Choice) -> Result<Vec<Run>> {
+pub fn chosen(choice: &Choice) -> crate::Result<Vec<Run>> {
     let mut runs = Vec::new();
     for (group, text) in GROUPS {
         runs.extend(case::runs(group, text)?);
@@ -134,6 +139,7 @@ fn one(run: &Run, command: &[OsString], choice: &Choice) -> Outcome {
     let start = Instant::now();
     let applies = match run.case.needs {
         Some(Ability::Async) => choice.with_async,
+        Some(Ability::Apart) => !choice.gathers_early,
         None => true,
     };
     let known = choice.known.iter().any(|known| known.matches(&run.id) || known.matches(&run.case_id));
@@ -164,17 +170,32 @@ fn one(run: &Run, command: &[OsString], choice: &Choice) -> Outcome {
 }
 
 fn judged(run: &Run, command: &[OsString], choice: &Choice, sdk: &mut String) -> Result<(), String> {
-    let dir = tempfile::tempdir().map_err(|error| format!("no folder can be made: {error}"))?;
-    let performance = Performance::new(run, command, dir.path()).map_err(|error| error.to_string())?;
-    let (outcome, record) = performance.perform(run.case.open.shuffled);
+    for _ in 1..PERFORMANCES_MAX {
+        match performed(run, command, choice, sdk) {
+            Err((Error::Time { .. }, _)) => {}
+            outcome => return outcome.map_err(|(error, log)| format!("{error}{log}")),
+        }
+    }
+    performed(run, command, choice, sdk).map_err(|(error, log)| format!("{error}{log}"))
+}
+
+/// Why a run failed, and the end of its log.
+type Reason = (Error, String);
+
+fn performed(run: &Run, command: &[OsString], choice: &Choice, sdk: &mut String) -> Result<(), Reason> {
+    let silent = |error: Error| (error, String::new());
+    let dir =
+        tempfile::tempdir().map_err(|error| silent(Error::Kit(format!("no folder can be made: {error}"))))?;
+    let performance = Performance::new(run, command, dir.path()).map_err(silent)?;
+    let (outcome, mut record) = performance.perform(run.case.open.shuffled);
     sdk.clone_from(&record.sdk);
     let outcome = match outcome {
         Err(Error::Ended) | Ok(()) => {
-            verdict::check(run, &performance, &record, dir.path(), choice.safe_int64)
+            verdict::check(run, &performance, &mut record, dir.path(), choice.safe_int64)
         }
         Err(error) => Err(error),
     };
-    outcome.map_err(|error| format!("{error}{}", record.log_tail()))
+    outcome.map_err(|error| (error, record.log_tail()))
 }
 
 #[cfg(test)]
@@ -207,15 +228,20 @@ mod tests {
     #[test]
     fn the_protocol_names_cases_that_are_there() {
         let runs = chosen(&Choice::default()).unwrap();
-        let of_cases = |word: &&str| {
-            let letters = word.strip_suffix("/*").or_else(|| word.strip_prefix("*/"));
-            letters.is_some_and(|letters| letters.bytes().all(|byte| byte.is_ascii_lowercase()))
+        let is_name = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let of_cases = |word: &&str| match word.split_once('/') {
+            Some(("*", carrier)) => is_name(carrier),
+            Some((group, name)) => is_name(group) && (name == "*" || is_name(name)),
+            None => false,
         };
         let named: Vec<&str> = PROTOCOL.split('`').filter(of_cases).collect();
         assert!(named.len() > 20, "the rules name cases");
         for name in named {
             let pattern = Pattern::new(name).unwrap();
-            assert!(runs.iter().any(|run| pattern.matches(&run.id)), "`{name}` is no case");
+            assert!(
+                runs.iter().any(|run| pattern.matches(&run.id) || pattern.matches(&run.case_id)),
+                "`{name}` is no case"
+            );
         }
     }
 }

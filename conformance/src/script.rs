@@ -125,6 +125,15 @@ impl Performance {
                 session.until("a full window of output", |session| session.window_full())
             }
             Step::PauseMs(millis) => session.pause(Duration::from_millis(*millis)),
+            Step::Deafen => {
+                session.flush()?;
+                session.gate.close();
+                Ok(())
+            }
+            Step::Hear => {
+                session.gate.open();
+                Ok(())
+            }
             Step::Release => session.release(),
             Step::Snapshot => {
                 session.send_barrier()?;

@@ -13,9 +13,10 @@
 //! Neighbours: `program` starts and ends the process, `script` decides what to send.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow_buffer::{Buffer, MutableBuffer};
@@ -26,8 +27,8 @@ use modrun_wire::{
 };
 
 use crate::case::{Behaviour, Credits};
-use crate::program::{Program, Start};
-use crate::record::{FailedEvent, Output, Record, Snapshot};
+use crate::program::{Program, Start, process_cpu};
+use crate::record::{FailedEvent, Moment, Output, Record, Snapshot};
 use crate::referee::Referee;
 use crate::stages::Stage;
 use crate::value::Row;
@@ -42,7 +43,7 @@ const SLOW: Duration = Duration::from_millis(1);
 
 /// Something that the reader thread hands over.
 enum Arrived {
-    Frame(Box<Frame<FromStage>>, Instant),
+    Frame(Box<Frame<FromStage>>, Moment),
     Broken(String),
     End,
 }
@@ -82,6 +83,7 @@ pub(crate) struct Session<'s> {
     chunks: Vec<Vec<u8>>,
     epoch: u64,
     deaf: bool,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) record: Record,
 }
 
@@ -95,10 +97,18 @@ impl<'s> Session<'s> {
         // What is in the channel is bounded by the windows and by the failures of the events in them.
         let (sender, arrived) = channel();
         let inline_max = usize::try_from(setup.open.inline_max).unwrap_or(usize::MAX);
-        std::thread::spawn(move || read(reading, inline_max, &sender));
+        let gate = Arc::new(Gate::default());
+        let hearing = Hearing { socket: reading, gate: gate.clone() };
+        let pid = program.pid();
+        std::thread::spawn(move || read(hearing, pid, inline_max, &sender));
         let referee = Referee::new(setup.stage.clone(), setup.open.clone());
-        let record =
-            Record { opened_at: None, ready_at: None, done_at: None, activities: Vec::new(), ..record };
+        let record = Record {
+            ready_at: None,
+            told_at: None,
+            paused: Duration::ZERO,
+            activities: Vec::new(),
+            ..record
+        };
         Ok(Self {
             setup,
             program,
@@ -113,6 +123,7 @@ impl<'s> Session<'s> {
             chunks: Vec::new(),
             epoch: 0,
             deaf: false,
+            gate,
             record,
         })
     }
@@ -125,7 +136,6 @@ impl<'s> Session<'s> {
 
     /// Sends `Open`.
     pub(crate) fn send_open(&mut self, frame: &[u8]) -> Result<()> {
-        self.record.opened_at = Some(Instant::now());
         self.send_bytes(frame)
     }
 
@@ -223,11 +233,15 @@ impl<'s> Session<'s> {
     /// Leaves the stage alone for so long; what comes meanwhile is taken.
     pub(crate) fn pause(&mut self, time: Duration) -> Result<()> {
         self.flush()?;
-        let end = Instant::now() + time;
+        let begin = Instant::now();
+        let end = begin + time;
         loop {
             match self.arrived.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(arrived) => self.handle(arrived)?,
-                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.record.paused += begin.elapsed();
+                    return Ok(());
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::Ended),
             }
             self.flush()?;
@@ -358,10 +372,12 @@ impl<'s> Session<'s> {
                 let event = |&row| FailedEvent { batch, row, message: failed.message.clone() };
                 self.record.failed.extend(failed.rows.iter().map(event));
             }
-            FromStage::Activity(activity) => self.record.activities.push(activity),
+            FromStage::Activity(activity) => {
+                self.record.activities.push(activity);
+                self.record.told_at = Some(at);
+            }
             FromStage::Done(done) => {
                 self.record.done = Some(done);
-                self.record.done_at = Some(at);
             }
             FromStage::Committed => self.record.committed = true,
         }
@@ -450,17 +466,66 @@ impl<'s> Session<'s> {
 
     /// Ends the program, whatever it does, and returns the record.
     pub(crate) fn kill(self, outcome: Result<()>) -> (Result<()>, Record) {
-        let Self { program, mut record, .. } = self;
+        let Self { program, mut record, gate, .. } = self;
+        gate.open();
         let ended = program.end().map(|log| record.log.extend(log));
         (outcome.and(ended), record)
     }
 }
 
-fn read(stream: UnixStream, inline_max: usize, to: &Sender<Arrived>) {
-    let mut frames: Frames<_, FromStage> = Frames::new(stream, inline_max);
+/// Whether the kit reads its end of the socket.
+#[derive(Default)]
+pub(crate) struct Gate {
+    is_closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    /// From the next read on, nothing is read.
+    pub(crate) fn close(&self) {
+        *self.is_closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// All is read again.
+    pub(crate) fn open(&self) {
+        *self.is_closed.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let is_closed = self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.opened.wait_while(is_closed, |is_closed| *is_closed));
+    }
+}
+
+/// The socket, as far as the kit reads it.
+struct Hearing {
+    socket: UnixStream,
+    gate: Arc<Gate>,
+}
+
+impl Read for Hearing {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.gate.pass();
+        let count = self.socket.read(bytes)?;
+        // What came while the gate was closed is kept back, too.
+        self.gate.pass();
+        Ok(count)
+    }
+}
+
+fn read(socket: Hearing, pid: u32, inline_max: usize, to: &Sender<Arrived>) {
+    let mut frames: Frames<_, FromStage> = Frames::new(socket, inline_max);
     loop {
         let arrived = match frames.next() {
-            Ok(Some(frame)) => Arrived::Frame(Box::new(frame), Instant::now()),
+            Ok(Some(frame)) => {
+                let at = Instant::now();
+                let cpu = match &frame.message {
+                    FromStage::Ready(_) | FromStage::Activity(_) => process_cpu(pid),
+                    _ => Duration::ZERO,
+                };
+                Arrived::Frame(Box::new(frame), Moment { at, cpu })
+            }
             Ok(None) => Arrived::End,
             // A process that ends with unread bytes in its socket resets the connection.
             Err(modrun_wire::Error::Io(error)) if error.kind() == ErrorKind::ConnectionReset => Arrived::End,

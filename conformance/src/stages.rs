@@ -61,9 +61,9 @@ impl Stage {
 
 fn role(name: &str) -> Result<Role> {
     Ok(match name {
-        "numbers" | "endless" | "fail_source" => Role::Source,
-        "lines" | "fail_sink" => Role::Sink,
-        "fatal_on" | "fail_finish" | "count" | "sum" | "delay" => Role::Transform,
+        "numbers" | "endless" | "fail_source" | "slow_numbers" => Role::Source,
+        "lines" | "fail_sink" | "slow_sink" => Role::Sink,
+        "fatal_on" | "fail_finish" | "count" | "sum" | "delay" | "slow_end" => Role::Transform,
         name if STATELESS.contains(&name) => Role::Transform,
         name => return Err(Error::Case(format!("`{name}` is none of the stages in STAGES.md"))),
     })
@@ -87,7 +87,7 @@ fn own_input(name: &str) -> Columns {
 
 fn own_output(name: &str) -> Option<Columns> {
     let columns = match name {
-        "numbers" | "endless" | "fail_source" => {
+        "numbers" | "endless" | "fail_source" | "slow_numbers" => {
             list(&[("n", Type::Int64, false), ("s", Type::String, false)])
         }
         "derive" => list(&[
@@ -100,6 +100,7 @@ fn own_output(name: &str) -> Option<Columns> {
         ]),
         "count" => list(&[("key", Type::String, true), ("count", Type::Int64, false)]),
         "sum" => list(&[("sum", Type::Int64, false)]),
+        "spin" => list(&[("s", Type::String, true), ("wall", Type::Int64, false)]),
         "config" => list(&[
             ("text", Type::String, false),
             ("number", Type::Float64, false),

@@ -28,6 +28,10 @@ pub enum Step {
     AwaitFullWindow,
     /// Leave the stage alone for so long.
     PauseMs(u64),
+    /// Read nothing of what the stage sends.
+    Deafen,
+    /// Read it, and all further.
+    Hear,
     /// Give the credits that were withheld, and all further ones at once.
     Release,
     /// Ask for the stage's state and wait for it.

@@ -9,8 +9,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
-use modrun_core::{Activity, ErrorKind, Role};
+use modrun_core::{ErrorKind, Role};
 use modrun_shm::Exit;
 use modrun_wire::Form;
 
@@ -20,23 +21,22 @@ use crate::reference::{Emitted, Question, Reference, number, reference};
 use crate::script::{Performance, code, lines, read_row};
 use crate::step::Step;
 use crate::value::{Row, Shown};
-use crate::{Error, Result};
+use crate::{Error, Result, time};
 
 /// The file that a sink under test writes.
 pub(crate) const FILE: &str = "out.ndjson";
-/// How far the sum of the activities may be from the lifetime of the loop.
-const SUM_SLACK_PERCENT: u128 = 20;
-const SUM_SLACK_MS: u128 = 500;
 
 /// Compares.
 pub(crate) fn check(
     run: &Run,
     performance: &Performance,
-    record: &Record,
+    record: &mut Record,
     dir: &Path,
     safe_int64: bool,
 ) -> Result<()> {
     let case = &run.case;
+    let spun = if case.stage == "spin" { time::take_spun(record) } else { Duration::ZERO };
+    let record = &*record;
     if let Some(exit @ Exit::Signal(_)) = record.exit {
         return wrong(format!("ended with {exit}"));
     }
@@ -59,12 +59,12 @@ pub(crate) fn check(
     }
     check_log(&case.expect, record)?;
     check_sink(&reference, case, record, dir)?;
-    check_activity(&case.expect, record)?;
     let finished = match performance.setup.stage.role {
         Role::Sink => record.committed,
         _ => record.done.is_some(),
     };
-    check_exit(case.expect.exit.unwrap_or(i32::from(!finished)), record)
+    check_exit(case.expect.exit.unwrap_or(i32::from(!finished)), record)?;
+    time::check(case, record, spun)
 }
 
 /// What must come of a run: the reference, and what the case says besides.
@@ -285,39 +285,6 @@ fn compare_lines(expected: Option<&Vec<String>>, path: &Path) -> Result<()> {
     }
     if expected.len() != found.len() {
         return wrong(format!("`{path}` has {} lines instead of {}", found.len(), expected.len()));
-    }
-    Ok(())
-}
-
-fn check_activity(expect: &Expect, record: &Record) -> Result<()> {
-    if expect.activities_min.is_some_and(|least| record.activities.len() < least) {
-        return wrong(format!("sent `Activity` {} times only", record.activities.len()));
-    }
-    let Some(last) = record.activities.last() else {
-        return Ok(());
-    };
-    let millis = |name: &str| {
-        let activity =
-            Activity::ALL.into_iter().find(|activity| format!("{activity:?}").eq_ignore_ascii_case(name));
-        activity.map_or(last.cpu, |activity| last.spent(activity)).as_millis()
-    };
-    for (name, least) in &expect.activity_ms_min {
-        if millis(name) < u128::from(*least) {
-            return wrong(format!(
-                "says that it was {} ms in `{name}`, and it was {least} at least",
-                millis(name)
-            ));
-        }
-    }
-    let times = (record.opened_at, record.ready_at, record.done_at);
-    if let (true, (Some(opened), Some(ready), Some(done))) = (expect.activity_sum, times) {
-        // `Ready` was sent between the two moments that the kit knows.
-        let (least, most) = ((done - ready).as_millis(), (done - opened).as_millis());
-        let slack = |life: u128| (life * SUM_SLACK_PERCENT / 100).max(SUM_SLACK_MS);
-        let sum = last.spent.iter().sum::<std::time::Duration>().as_millis();
-        if sum + slack(least) < least || sum > most + slack(most) {
-            return wrong(format!("its activities sum to {sum} ms in a life of {least} to {most} ms"));
-        }
     }
     Ok(())
 }

@@ -30,17 +30,31 @@ type ledger struct {
 	reported time.Duration
 	now      activity
 	spent    [7]time.Duration
+	cpu      uint64 // of the process at the start
+	off      bool   // no account is wanted: no clock is read for it, and all sums stay 0
 }
 
 // open begins the account.
-func (l *ledger) open() { *l = ledger{start: time.Now(), now: receiving} }
+func (l *ledger) open(off bool) {
+	*l = ledger{start: time.Now(), now: receiving, cpu: processTime(), off: off}
+}
 
-// enter ends the activity before and begins another one; it returns the time since the start.
-func (l *ledger) enter(next activity) time.Duration {
+// enter ends the activity before and begins another one.
+func (l *ledger) enter(next activity) {
+	if l.off {
+		return
+	}
 	now := time.Since(l.start)
 	l.spent[l.now] += now - l.last
 	l.last, l.now = now, next
-	return now
+}
+
+// at returns the time since the start, as it was when the activity began: a moment ago.
+func (l *ledger) at() time.Duration {
+	if l.off {
+		return l.since()
+	}
+	return l.last
 }
 
 // since returns the time since the start.
@@ -48,12 +62,13 @@ func (l *ledger) since() time.Duration { return time.Since(l.start) }
 
 // report returns the account so far.
 func (l *ledger) report() wire.Activity {
-	l.reported = l.enter(l.now)
+	l.enter(l.now)
+	l.reported = l.at()
 	var a wire.Activity
 	for at, spent := range l.spent {
 		a.Spent[at] = uint64(spent)
 	}
-	a.CPU = processTime()
+	a.CPU = processTime() - l.cpu
 	return a
 }
 

@@ -94,7 +94,8 @@ func (h *feed[Out]) decide() error {
 	if err := h.tabulate(); err != nil {
 		return err
 	}
-	due, err := h.due(h.s.ledger.enter(encoding))
+	h.s.ledger.enter(encoding)
+	due, err := h.due(h.s.ledger.at())
 	if err != nil || !due {
 		return err
 	}
@@ -200,9 +201,11 @@ func (h *batchFeed) feed(s *session) error {
 		if h.policy.Rows > 0 {
 			ask = h.policy.Rows - h.pending
 		}
-		before := s.ledger.enter(processing)
+		s.ledger.enter(processing)
+		before := s.ledger.at()
 		err := h.call(ask)
-		now := s.ledger.enter(encoding)
+		s.ledger.enter(encoding)
+		now := s.ledger.at()
 		over := errors.Is(err, io.EOF)
 		if err != nil && !over {
 			return err

@@ -70,7 +70,7 @@ func parseDescriptors(text string) (descriptors [3]int, err error) {
 // Serve runs a stage over inherited descriptors until their other end closes, and returns the exit code of the process.
 func Serve(stage Stage, socket, input, output int) int {
 	s := &session{reader: wire.NewReader(socket), writer: wire.NewWriter(socket)}
-	s.ledger.open()
+	s.ledger.open(false)
 	h, err := s.start(stage, input, output)
 	defer func() {
 		if s.stop != nil {
@@ -199,7 +199,10 @@ func (s *session) ready(stage Stage, state []byte) (h handler, err error) {
 	ready := wire.Ready{SDK: sdk, Role: stage.role, Concurrency: stage.concurrency, Output: b.output,
 		HasOutput: b.declared && stage.role != wire.Sink}
 	s.writer.Frame(ready.Encode(), nil)
-	s.ledger.open()
+	if err := s.writer.Flush(); err != nil {
+		return nil, err
+	}
+	s.ledger.open(s.open.Unmeasured)
 	return h, nil
 }
 

@@ -91,12 +91,14 @@ func (s *session) sleep(as activity) error {
 	}
 	s.ledger.enter(as)
 	_, err := s.reader.Fill(true)
-	s.reportSometimes(s.ledger.enter(receiving))
+	s.ledger.enter(receiving)
+	s.reportSometimes(s.ledger.at())
 	return err
 }
 
 func (s *session) flush() error {
-	s.flushed = s.ledger.enter(sending)
+	s.ledger.enter(sending)
+	s.flushed = s.ledger.at()
 	if s.writer.Pending() == 0 {
 		return nil
 	}
@@ -278,7 +280,8 @@ func (s *session) take(h handler, frame wire.Frame) error {
 
 // pace writes what has waited long enough while there is more to do.
 func (s *session) pace() error {
-	now := s.ledger.enter(receiving)
+	s.ledger.enter(receiving)
+	now := s.ledger.at()
 	s.reportSometimes(now)
 	if now-s.flushed > flushAfter || s.writer.Pending() > flushBytes {
 		return s.flush()

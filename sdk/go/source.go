@@ -160,7 +160,8 @@ func (h *sourceState) send() error {
 	err := h.s.sendTable(h.table, wire.None)
 	h.table.reset()
 	h.pending, h.next = 0, h.firstDecision()
-	h.sent = h.s.ledger.enter(sending)
+	h.s.ledger.enter(sending)
+	h.sent = h.s.ledger.at()
 	h.s.reportSometimes(h.sent)
 	if err == nil && (h.sent-h.s.flushed > flushAfter || h.s.writer.Pending() > flushBytes) {
 		if err = h.s.flush(); err == nil {
@@ -175,7 +176,8 @@ func (h *sourceState) send() error {
 
 // hear takes what the runtime has sent.
 func (h *sourceState) hear() error {
-	h.heard = h.s.ledger.enter(receiving)
+	h.s.ledger.enter(receiving)
+	h.heard = h.s.ledger.at()
 	if err := h.s.pump(false); err != nil {
 		return err
 	}

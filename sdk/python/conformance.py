@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from modular_runtime import Context, Event, Fatal, JsonLines, Sink, Source, Transform, keep, run, source, transform
@@ -372,7 +373,7 @@ class Sleep:
 
 @dataclass
 class Spin:
-    spin_ms: float
+    micros: int
 
 
 @transform(batch=True)
@@ -381,12 +382,88 @@ def slow(batch: Any, config: Sleep) -> Any:
     return batch
 
 
-@transform(batch=True)
-def spin(batch: Any, config: Spin) -> Any:
-    end = time.perf_counter() + config.spin_ms / 1000
-    while time.perf_counter() < end:
+def _spun(micros: int) -> int:
+    begin, end = time.monotonic_ns(), time.thread_time_ns() + 1000 * micros
+    while time.thread_time_ns() < end:
         pass
-    return batch
+    return time.monotonic_ns() - begin
+
+
+SPUN = {"s": "string?", "wall": "int64"}
+
+
+@transform(output=SPUN)
+def spin(event: Event, config: Spin) -> Event:
+    return {"s": event["s"], "wall": _spun(config.micros)}
+
+
+@transform(batch=True, output=SPUN)
+def spin_batch(batch: Any, config: Spin) -> Any:
+    import pyarrow as pa
+
+    walls = [_spun(config.micros)] + [0] * (batch.num_rows - 1)
+    return pa.RecordBatch.from_arrays([batch["s"], pa.array(walls, pa.int64())], names=["s", "wall"])
+
+
+class SlowEnd(Transform):
+    def __init__(self, config: Sleep) -> None:
+        self._seconds = config.sleep_ms / 1000
+
+    def process(self, event: Any) -> Any:
+        return event
+
+    def snapshot(self) -> bytes:
+        time.sleep(self._seconds)
+        return b""
+
+    def finish(self) -> list[Any]:
+        time.sleep(self._seconds)
+        return []
+
+
+class SlowEndBatch(SlowEnd, batch=True):
+    pass
+
+
+class SlowSink(Sink, batch=True):
+    def __init__(self, config: Sleep) -> None:
+        self._seconds = config.sleep_ms / 1000
+
+    def write(self, batch: Any) -> None:
+        time.sleep(self._seconds)
+
+    def prepare(self) -> None:
+        time.sleep(self._seconds)
+
+
+@dataclass
+class SlowRange(Range, Sleep):
+    pass
+
+
+class SlowNumbers(Numbers):
+    def __init__(self, config: SlowRange, state: bytes | None) -> None:
+        super().__init__(config, state)
+        self._seconds = config.sleep_ms / 1000
+
+    def events(self) -> Any:
+        for event in super().events():
+            if event["n"] % 10 == 0:
+                time.sleep(self._seconds)
+            yield event
+
+    def snapshot(self) -> bytes:
+        time.sleep(self._seconds)
+        return super().snapshot()
+
+
+class SlowNumbersBatch(SlowNumbers, batch=True):
+    def events(self) -> Any:
+        import pyarrow as pa
+
+        while ten := list(islice(Numbers.events(self), 10)):
+            time.sleep(self._seconds)
+            yield pa.RecordBatch.from_pylist(ten)
 
 
 class Async(Transform, stateless=True):
@@ -421,7 +498,10 @@ STAGES: dict[str, tuple[object, object]] = {
     "lines": (JsonLines, JsonLines),
     "fail_sink": (FailSink, FailSinkBatch),
     "slow": (slow, slow),
-    "spin": (spin, spin),
+    "slow_end": (SlowEnd, SlowEndBatch),
+    "slow_numbers": (SlowNumbers, SlowNumbersBatch),
+    "slow_sink": (SlowSink, SlowSink),
+    "spin": (spin, spin_batch),
     "async": (Async, Async),
     "async_numbers": (numbers_async, numbers_async),
 }

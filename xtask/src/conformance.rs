@@ -42,7 +42,7 @@ pub(crate) const CPP: Program = Program {
     language: "cpp",
     build: sdk::setup_cpp,
     command: || vec!["sdk/cpp/build/conformance/conformance".into()],
-    options: &[],
+    options: &["--gathers-early"],
 };
 
 pub(crate) const RUST: Program = Program {

@@ -21,7 +21,7 @@ const Makers& stateless_stages();
 const Makers& stateful_stages();
 // `fail_on`, `fail_batch`, `fatal_on`, `fail_open`, `fail_finish`, `fail_source`, `fail_sink`.
 const Makers& failing_stages();
-// `numbers`, `endless`, `lines`.
+// `numbers`, `endless`, `lines`, `slow_numbers`, `slow_sink`, `slow_end`.
 const Makers& sources_and_sinks();
 
 }  // namespace conformance

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -182,11 +183,41 @@ Stage slow(Form) {
   });
 }
 
-Stage spin(Form) {
-  return paused([](const Config& config) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(config.int64("spin_ms"));
-    while (std::chrono::steady_clock::now() < end) {
-    }
+std::int64_t thread_nanos() {
+  timespec cpu{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+  return std::int64_t{cpu.tv_sec} * 1'000'000'000 + cpu.tv_nsec;
+}
+
+// Computes, and gives how many nanoseconds that took.
+std::int64_t spun(const Config& config) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::int64_t end = thread_nanos() + config.int64("micros") * 1000;
+  while (thread_nanos() < end) {
+  }
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
+}
+
+Stage spin(Form form) {
+  if (form == Form::event) {
+    return transform([](const Opening& opening) {
+      return [config = opening.config](const Event& event) {
+        return Event{{"s", event.string("s")}, {"wall", spun(config)}};
+      };
+    });
+  }
+  return transform([](const Opening& opening) {
+    return [config = opening.config, output = opening.output](const Batch& batch) {
+      std::int64_t wall = spun(config);
+      BatchBuilder builder(output);
+      const auto texts = batch.string("s");
+      for (std::size_t row = 0; row < batch.rows(); ++row) {
+        builder.column("s").string(texts[row]);
+        builder.column("wall").int64(wall);
+        wall = 0;
+      }
+      return builder.finish();
+    };
   });
 }
 

@@ -84,7 +84,7 @@ class Connection final : public Outlet {
   // Whether another batch like the last one need not.
   bool has_credit() const noexcept { return has_credit(last_bytes_); }
   // The account of time begins.
-  void begin() { ledger_ = Ledger(); }
+  void begin() { ledger_ = Ledger(limits_.unmeasured); }
   Ledger& ledger() noexcept { return ledger_; }
 
  private:

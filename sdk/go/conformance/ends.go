@@ -12,13 +12,18 @@ import (
 
 func ends() map[string]forms {
 	return map[string]forms{
-		"numbers":     {modrun.Open(openNumbers), modrun.Open(openNumbersBatch)},
-		"endless":     {modrun.Open(openEndless), modrun.Open(openEndlessBatch)},
-		"fail_source": {modrun.Open(openNumbers), modrun.Open(openNumbersBatch)},
-		"lines":       one(modrun.Open(openLines)),
-		"fail_sink":   {modrun.Sink(func(modrun.Event) error { return errFire }), modrun.SinkBatch(func(*modrun.Batch) error { return errFire })},
+		"numbers":      {modrun.Open(openNumbers), modrun.Open(openNumbersBatch)},
+		"endless":      {modrun.Open(openEndless), modrun.Open(openEndlessBatch)},
+		"fail_source":  {modrun.Open(openNumbers), modrun.Open(openNumbersBatch)},
+		"lines":        one(modrun.Open(openLines)),
+		"slow_sink":    one(modrun.Open(slowSink)),
+		"slow_numbers": {modrun.Open(openSlow), modrun.Open(openSlowBatch)},
+		"fail_sink":    {modrun.Sink(func(modrun.Event) error { return errFire }), modrun.SinkBatch(func(*modrun.Batch) error { return errFire })},
 	}
 }
+
+// slowRows are made between two sleeps.
+const slowRows = 10
 
 var errFire = errors.New("disk on fire")
 
@@ -94,6 +99,49 @@ func (s numbersBatch) Next(table *modrun.Table, rows int) error {
 		text.Append(row.S)
 	}
 	return nil
+}
+
+type slowConfig struct {
+	numbersConfig
+	resting
+}
+
+// slowNumbers sleeps before it goes on.
+type slowNumbers struct {
+	*numbers
+	rest resting
+}
+
+func openSlow(o modrun.Opening, config slowConfig) (modrun.Stage, error) {
+	s, err := restoreNumbers(o, config.numbersConfig)
+	return modrun.StatefulSource(slowNumbers{s, config.resting}), err
+}
+
+func (s slowNumbers) Next() (numbered, error) {
+	if s.N < s.config.Count && s.N%slowRows == 0 {
+		s.rest.sleep()
+	}
+	return s.numbers.Next()
+}
+
+func (s slowNumbers) Snapshot() ([]byte, error) {
+	s.rest.sleep()
+	return s.numbers.Snapshot()
+}
+
+// slowNumbersBatch makes few at a time.
+type slowNumbersBatch struct{ slowNumbers }
+
+func openSlowBatch(o modrun.Opening, config slowConfig) (modrun.Stage, error) {
+	s, err := restoreNumbers(o, config.numbersConfig)
+	return modrun.StatefulSourceBatch(slowNumbersBatch{slowNumbers{s, config.resting}}), err
+}
+
+func (s slowNumbersBatch) Next(table *modrun.Table, rows int) error {
+	if s.N < s.config.Count {
+		s.rest.sleep()
+	}
+	return numbersBatch{s.numbers}.Next(table, min(rows, slowRows))
 }
 
 func openLines(_ modrun.Opening, config struct{ Path string }) (modrun.Stage, error) {

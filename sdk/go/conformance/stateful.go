@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"modularruntime/modrun"
 )
@@ -18,6 +19,7 @@ func stateful() map[string]forms {
 		"count":       {modrun.Open(openCount), modrun.Open(openCountBatch)},
 		"sum":         one(modrun.Open(openSum)),
 		"delay":       one(modrun.StatefulBatch(&delay{})),
+		"slow_end":    {modrun.Open(slowEnd), modrun.Open(slowEndBatch)},
 	}
 }
 
@@ -194,4 +196,64 @@ func (d *delay) Finish(out *modrun.Output) error {
 		out.Batch(d.held)
 	}
 	return nil
+}
+
+// resting sleeps when it is asked for its state.
+type resting struct {
+	Millis float64 `json:"sleep_ms"`
+}
+
+func (r resting) sleep() { time.Sleep(time.Duration(r.Millis * float64(time.Millisecond))) }
+
+func (r resting) Snapshot() ([]byte, error) {
+	r.sleep()
+	return []byte{}, nil
+}
+
+type restingEvents struct{ resting }
+
+func slowEnd(_ modrun.Opening, config resting) (modrun.Stage, error) {
+	return modrun.Stateful(restingEvents{config}), nil
+}
+
+func (r restingEvents) Process(e modrun.Event, emit func(modrun.Event)) error {
+	emit(e)
+	return nil
+}
+
+func (r restingEvents) Finish(func(modrun.Event)) error {
+	r.sleep()
+	return nil
+}
+
+type restingBatches struct{ resting }
+
+func slowEndBatch(_ modrun.Opening, config resting) (modrun.Stage, error) {
+	return modrun.StatefulBatch(restingBatches{config}), nil
+}
+
+func (r restingBatches) Process(in *modrun.Batch, out *modrun.Output) error {
+	out.Batch(in)
+	return nil
+}
+
+func (r restingBatches) Finish(*modrun.Output) error {
+	r.sleep()
+	return nil
+}
+
+type restingSink struct{ rest resting }
+
+func slowSink(_ modrun.Opening, config resting) (modrun.Stage, error) {
+	return modrun.StatefulSinkBatch(restingSink{config}), nil
+}
+
+func (r restingSink) Consume(*modrun.Batch) error {
+	r.rest.sleep()
+	return nil
+}
+
+func (r restingSink) Prepare() (modrun.Artifact, error) {
+	r.rest.sleep()
+	return modrun.Artifact{}, nil
 }

@@ -36,7 +36,7 @@ func stateless() map[string]forms {
 		"config":     {modrun.Open(configEvent), modrun.Open(configBatch)},
 		"log":        one(modrun.Open(logAtLevels)),
 		"slow":       one(modrun.Open(slow)),
-		"spin":       one(modrun.Open(spin)),
+		"spin":       {modrun.Open(spin), modrun.Open(spinBatch)},
 	}
 }
 
@@ -248,13 +248,38 @@ func slow(_ modrun.Opening, config struct {
 	}), nil
 }
 
-func spin(_ modrun.Opening, config struct {
-	Spin float64 `json:"spin_ms"`
-}) (modrun.Stage, error) {
+type spinning struct{ Micros int64 }
+
+// spun computes, and returns how long that took.
+func (c spinning) spun() int64 {
+	begin, end := time.Now(), threadTime()+time.Duration(c.Micros)*time.Microsecond
+	for threadTime() < end {
+	}
+	return int64(time.Since(begin))
+}
+
+type text struct{ S *string }
+
+type timed struct {
+	S    *string
+	Wall int64
+}
+
+func spin(_ modrun.Opening, config spinning) (modrun.Stage, error) {
+	return modrun.Transform(func(in text) (timed, error) { return timed{in.S, config.spun()}, nil }), nil
+}
+
+func spinBatch(_ modrun.Opening, config spinning) (modrun.Stage, error) {
 	return modrun.TransformBatch(func(in *modrun.Batch, out *modrun.Output) error {
-		for start := threadTime(); threadTime()-start < time.Duration(config.Spin*float64(time.Millisecond)); {
+		wall := config.spun()
+		table := out.Table()
+		table.Copy("s", in, "s")
+		walls := table.Int64("wall")
+		for range in.Rows() {
+			walls.Append(wall)
+			wall = 0
 		}
-		return echoBatch(in, out)
+		return nil
 	}), nil
 }
 

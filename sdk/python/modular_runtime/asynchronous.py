@@ -73,7 +73,7 @@ class AsyncPump:
         pump = asyncio.ensure_future(self._pump())
         while not emitter.stopped:
             emitter.link.ledger.enter(activity.PROCESS)
-            since = emitter.link.ledger.since
+            since = emitter.link.ledger.now()
             full = asyncio.ensure_future(self._full.wait())
             await asyncio.wait({full, pump}, timeout=self._linger_seconds, return_when=asyncio.FIRST_COMPLETED)
             full.cancel()

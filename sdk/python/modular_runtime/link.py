@@ -21,7 +21,7 @@ from collections import deque
 from typing import TypeAlias
 
 from . import activity, message
-from .activity import Ledger
+from .activity import Ledger, Unmeasured
 from .answer import Answer
 from .failure import Cause, ProtocolError
 from .frame import STATE_BYTES_MAX, Batch, Credit, Message, Reader, Writer
@@ -57,6 +57,8 @@ class Link:
         if not isinstance(first, Open):
             raise ProtocolError(f"the first message is `{type(first).__name__}`, not `Open`")
         self.open = first
+        if first.unmeasured:
+            self.ledger = Unmeasured()
         self._reader.payload_bytes_max = first.inline_max
         chunks: list[bytes] = []
         while len(chunks) < first.state_chunks:
@@ -205,12 +207,12 @@ class Link:
         """Lets go of what was held for too long, and reports activity if it is time."""
         if self.ledger.due():
             self.report()
-        if self._writer.bytes > HELD_BYTES or self.ledger.since - self._held_since > HELD_NANOS:
+        if self._writer.bytes > HELD_BYTES or self.ledger.now() - self._held_since > HELD_NANOS:
             self.flush()
 
     def _hold(self) -> None:
         if not self._writer.bytes:
-            self._held_since = self.ledger.since
+            self._held_since = self.ledger.now()
 
     def report(self, bytes_read: int = 0, bytes_total: int = 0) -> None:
         """Adds an `Activity`."""

@@ -190,7 +190,7 @@ class Pump:
         emitter, queue = self._emitter, self._queue
         with self._lock:
             emitter.link.ledger.enter(activity.PROCESS)
-            since = emitter.link.ledger.since
+            since = emitter.link.ledger.now()
             self._turn += 1
             self._inside = True
         try:

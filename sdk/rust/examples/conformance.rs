@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use modular_runtime::arrow::array::builder::{Int64Builder, StringBuilder};
@@ -16,11 +15,17 @@ use modular_runtime::{
 use serde_json::{Value, json};
 
 use numbers::Numbers;
+use slow::{Rest, SlowEnd, SlowNumbers, SlowSink};
+use spin::Spin;
 
 #[path = "conformance/lines.rs"]
 mod lines;
 #[path = "conformance/numbers.rs"]
 mod numbers;
+#[path = "conformance/slow.rs"]
+mod slow;
+#[path = "conformance/spin.rs"]
+mod spin;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,9 +43,7 @@ fn main() -> ExitCode {
 fn kind(name: &str, is_batch: bool) -> Option<Arc<dyn Kind>> {
     let ordered = Concurrency::Ordered;
     Some(match name {
-        "echo" | "log" | "slow" | "spin" | "fail_open" => {
-            transform(Concurrency::Stateless, None, passing(name))
-        }
+        "echo" | "log" | "slow" | "fail_open" => transform(Concurrency::Stateless, None, passing(name)),
         "fail_batch" => transform(Concurrency::Stateless, None, |config, _| {
             let wanted = whole(config, "n");
             each(move |batch, out| fail_batch(wanted, batch, out))
@@ -78,6 +81,12 @@ fn kind(name: &str, is_batch: bool) -> Option<Arc<dyn Kind>> {
         "fail_finish" => transform(ordered, None, |_, _| Ok(Box::new(FailFinish))),
         "count" => transform(ordered, Some(counted()), |_, ctx| Ok(Box::new(Count::open(&ctx.states)))),
         "sum" => transform(ordered, Some(summed()), |_, ctx| Ok(Box::new(Sum::open(&ctx.states)))),
+        "slow_end" => transform(ordered, None, |config, _| Ok(Box::new(SlowEnd(Rest::of(config))))),
+        "spin" => transform(Concurrency::Stateless, Some(spin::columns()), move |config, ctx| {
+            let micros = config["micros"].as_u64().unwrap_or_default();
+            let spin = Spin::new(ctx.env.clock, Duration::from_micros(micros), is_batch);
+            each(move |batch, out| spin.process(&batch, out))
+        }),
         "delay" => transform(ordered, None, |_, _| Ok(Box::new(Delay(None)))),
         "numbers" | "endless" | "fail_source" => own(name, Role::Source, |config, _| Bound {
             output: Some(numbers::columns()),
@@ -86,7 +95,25 @@ fn kind(name: &str, is_batch: bool) -> Option<Arc<dyn Kind>> {
             open: Open::source({
                 let end = config["count"].as_i64().unwrap_or(i64::MAX);
                 let fail = config["fail"].as_i64();
-                move |ctx| Ok(Numbers::open(&ctx.states, end, fail))
+                move |ctx| Ok(Numbers::open(&ctx.states, end, fail, numbers::ROWS))
+            }),
+        }),
+        "slow_numbers" => own(name, Role::Source, |config, _| Bound {
+            output: Some(numbers::columns()),
+            uses: Columns::none(),
+            concurrency: Concurrency::Ordered,
+            open: Open::source({
+                let (end, rest) = (whole(config, "count"), Rest::of(config));
+                move |ctx| Ok(SlowNumbers(Numbers::open(&ctx.states, end, None, 10), rest))
+            }),
+        }),
+        "slow_sink" => own(name, Role::Sink, |config, _| Bound {
+            output: None,
+            uses: Columns::All,
+            concurrency: Concurrency::Ordered,
+            open: Open::sink({
+                let rest = Rest::of(config);
+                move |_| Ok(SlowSink(rest))
             }),
         }),
         "lines" => lines::lines()?,
@@ -187,7 +214,7 @@ fn passing(
     name: &str,
 ) -> impl Fn(&Value, OpenContext) -> Result<Box<dyn Transform>> + Clone + Send + Sync + 'static {
     let name = name.to_owned();
-    move |config, ctx| {
+    move |config, _| {
         if name == "fail_open" {
             return Err(Error::stage("no luck"));
         }
@@ -198,17 +225,9 @@ fn passing(
             log::debug("a detail");
             println!("printed");
         }
-        let millis = |name: &str| Duration::from_millis(config[name].as_u64().unwrap_or_default());
-        let (sleep, spin) = (millis("sleep_ms"), millis("spin_ms"));
-        let clock = ctx.env.clock;
+        let rest = Rest::of(config);
         each(move |batch, out| {
-            if !sleep.is_zero() {
-                thread::sleep(sleep);
-            }
-            let begin = clock.now();
-            while clock.now() - begin < spin {
-                std::hint::spin_loop();
-            }
+            rest.sleep();
             out.emit(batch);
             Ok(())
         })

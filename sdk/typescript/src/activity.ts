@@ -21,32 +21,42 @@ export type Doing = (typeof Doing)[keyof typeof Doing];
 const AT_ONCE_MILLIS = 0.012;
 
 export class Ledger {
-  /** When the current activity was entered: milliseconds of the monotonic clock. */
-  now = performance.now();
+  private since = performance.now();
+  private cpu = process.cpuUsage();
   private readonly millis = new Float64Array(7);
   private doing: Doing = Doing.Receive;
+  private isOff = false;
+
+  /** When the current activity was entered, a moment ago: milliseconds of the monotonic clock. */
+  get now(): number {
+    return this.isOff ? performance.now() : this.since;
+  }
 
   enter(doing: Doing): void {
+    if (this.isOff) return;
     const now = performance.now();
-    this.millis[this.doing]! += now - this.now;
-    this.now = now;
+    this.millis[this.doing]! += now - this.since;
+    this.since = now;
     this.doing = doing;
   }
 
   /** Ends a wait and begins to receive; a wait that was none counts as receiving. */
   arrived(): void {
+    if (this.isOff) return;
     const now = performance.now();
-    const doing = now - this.now < AT_ONCE_MILLIS ? Doing.Receive : this.doing;
-    this.millis[doing]! += now - this.now;
-    this.now = now;
+    const doing = now - this.since < AT_ONCE_MILLIS ? Doing.Receive : this.doing;
+    this.millis[doing]! += now - this.since;
+    this.since = now;
     this.doing = Doing.Receive;
   }
 
-  /** Begins the account. */
-  begin(): void {
+  /** Begins the account; one that is `off` reads no clock from here on, and its sums stay 0. */
+  begin(off: boolean): void {
     this.millis.fill(0);
-    this.now = performance.now();
+    this.since = performance.now();
+    this.cpu = process.cpuUsage();
     this.doing = Doing.Receive;
+    this.isOff = off;
   }
 
   /** The account up to now, in nanoseconds. */
@@ -55,7 +65,7 @@ export class Ledger {
     const nanos = Array.from(this.millis, (millis) => Math.round(millis * 1e6));
     const [receive = 0, decode = 0, process_ = 0, encode = 0, send = 0, starved = 0, backpressured = 0] =
       nanos;
-    const { user, system } = process.cpuUsage();
+    const { user, system } = process.cpuUsage(this.cpu);
     return {
       receive,
       decode,

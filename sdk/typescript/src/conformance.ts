@@ -4,7 +4,7 @@
  * They are written as a user would write them. Neighbour: the runner in `conformance/` starts this program.
  */
 import {
-  type Batch,
+  Batch,
   type Context,
   type Event,
   Fatal,
@@ -151,10 +151,15 @@ class Delay {
 type Numbering = { count?: number; fail?: number };
 
 class Numbers {
+  private readonly batchRows: number;
   private n: number;
 
-  constructor(private readonly context: Context<Numbering>) {
+  constructor(
+    private readonly context: Context<Numbering>,
+    batchRows: number | null = null,
+  ) {
     this.n = (context.state as number | undefined) ?? 0;
+    this.batchRows = batchRows ?? (context.policy.rows || 1000);
   }
 
   *emit(): Generator<Event | Batch> {
@@ -175,7 +180,7 @@ class Numbers {
 
   private batch(end: number): Batch {
     const first = this.n;
-    const length = Math.min(this.context.policy.rows || 1000, end - first);
+    const length = Math.min(this.batchRows, end - first);
     this.n += length;
     const numbers = Array.from({ length }, (_, row) => first + row);
     return this.context.batch({ n: numbers, s: numbers.map((n) => `s${n % 10}`) });
@@ -232,14 +237,90 @@ const failBatch = (batch: Batch, { config }: Context<{ n: number }>): Batch => {
 };
 
 const sleep = (batch: Batch, { config }: Context<{ sleep_ms: number }>): Batch => {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, config.sleep_ms);
+  rest(config.sleep_ms);
   return batch;
 };
 
-const spin = (batch: Batch, { config }: Context<{ spin_ms: number }>): Batch => {
-  for (const end = performance.now() + config.spin_ms; performance.now() < end;);
-  return batch;
+/** Computes, and gives how many nanoseconds that took. */
+const spun = (micros: number): number => {
+  const begin = performance.now();
+  for (const before = process.cpuUsage(); ;) {
+    const { user, system } = process.cpuUsage(before);
+    if (user + system >= micros) return Math.round((performance.now() - begin) * 1e6);
+  }
 };
+
+type Spin = { micros: number };
+
+const spin = ({ s }: Event, { config }: Context<Spin>): Event => ({ s, wall: spun(config.micros) });
+
+const spinBatch = (batch: Batch, context: Context<Spin>): Batch => {
+  const wall = spun(context.config.micros);
+  const walls = Array.from({ length: batch.rows }, (_, row) => (row === 0 ? wall : 0));
+  return context.batch({ s: batch.column("s"), wall: walls }, batch.rows);
+};
+
+const rest = (millis: number): void => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis);
+};
+
+class SlowEnd {
+  private readonly millis: number;
+
+  constructor({ config }: Context<{ sleep_ms: number }>) {
+    this.millis = config.sleep_ms;
+  }
+
+  process<T>(events: T): T {
+    return events;
+  }
+
+  snapshot(): undefined {
+    rest(this.millis);
+  }
+
+  finish(): null {
+    rest(this.millis);
+    return null;
+  }
+}
+
+class SlowSink {
+  private readonly millis: number;
+
+  constructor({ config }: Context<{ sleep_ms: number }>) {
+    this.millis = config.sleep_ms;
+  }
+
+  write(): void {
+    rest(this.millis);
+  }
+
+  prepare(): void {
+    rest(this.millis);
+  }
+}
+
+class SlowNumbers extends Numbers {
+  private readonly millis: number;
+
+  constructor(context: Context<Numbering & { sleep_ms: number }>) {
+    super(context, 10);
+    this.millis = context.config.sleep_ms;
+  }
+
+  override *emit(): Generator<Event | Batch> {
+    for (const item of super.emit()) {
+      if (item instanceof Batch || Number(item.n) % 10 === 0) rest(this.millis);
+      yield item;
+    }
+  }
+
+  override snapshot(): number {
+    rest(this.millis);
+    return super.snapshot();
+  }
+}
 
 const pause = async (event: Event): Promise<Event> => {
   await new Promise((resolve) => setTimeout(resolve, Number(BigInt(event.n ?? 0) % 5n)));
@@ -314,7 +395,18 @@ const stages: Record<string, () => Stage> = {
       throw new Error("disk on fire");
     }),
   slow: () => transform.batch(sleep),
-  spin: () => transform.batch(spin),
+  slow_end: () =>
+    either(
+      () => transform(SlowEnd, bigints),
+      () => transform.batch(SlowEnd),
+    ),
+  slow_numbers: () => source(SlowNumbers),
+  slow_sink: () => sink.batch(SlowSink),
+  spin: () =>
+    either(
+      () => transform(spin, bigints),
+      () => transform.batch(spinBatch),
+    ),
   async: () => transform(pause, bigints),
 };
 

@@ -186,6 +186,7 @@ class Referee implements Channel {
         state_chunks: 0,
         replica: 0,
         replicas: 1,
+        unmeasured: false,
       },
     });
   }

@@ -1,4 +1,6 @@
 //! The account of a served stage's time, told to the runtime.
+//!
+//! A stage may have several threads, each with a loop and a ledger of its own: what is told is their sum, which only grows.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,25 +16,49 @@ const TOLD_EVERY: Duration = Duration::from_millis(500);
 /// The ledgers of all threads of a stage.
 pub(super) struct Account {
     clock: Arc<dyn Clock>,
-    closed: Mutex<Row>,
+    /// Whether there are ledgers: without, only CPU time is told.
+    measured: bool,
+    /// Each loop so far, as of when it last said how it spent its time.
+    loops: Mutex<Vec<Row>>,
 }
 
 impl Account {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, closed: Mutex::default() }
+    pub(super) fn new(clock: Arc<dyn Clock>, guest: &Guest) -> Self {
+        Self { clock, measured: !guest.opened_with().unmeasured, loops: Mutex::default() }
     }
 
     /// The ledger of one thread, begun now.
     pub(super) fn open(&self) -> Loop<'_> {
-        let now = self.clock.now();
-        Loop { account: self, ledger: Ledger::open(self.clock.clone(), 1), told: now }
+        let ledger = match self.measured {
+            true => Ledger::open(self.clock.clone(), 1),
+            false => Ledger::off(1),
+        };
+        let at = {
+            let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+            loops.push(Row::default());
+            loops.len() - 1
+        };
+        Loop { account: self, at, ledger, cpu_before: self.clock.thread_cpu(), told: self.clock.now() }
+    }
+
+    /// Tells the runtime how the time of all threads was spent, as far as they have said.
+    pub(super) fn tell(&self, guest: &Guest, (bytes_read, bytes_total): (u64, u64)) -> Result<()> {
+        // Held until it is told: a later sum is told later.
+        let loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sum = Row::default();
+        loops.iter().for_each(|row| sum.add(row));
+        let spent = Activity::ALL.map(|activity| sum.spent(activity));
+        let activity = modrun_wire::Activity { spent, cpu: sum.cpu, bytes_read, bytes_total };
+        guest.say(&FromStage::Activity(activity))
     }
 }
 
 /// The ledger of one thread.
 pub(super) struct Loop<'a> {
     account: &'a Account,
+    at: usize,
     ledger: Ledger,
+    cpu_before: Duration,
     told: Instant,
 }
 
@@ -56,28 +82,23 @@ impl Loop<'_> {
         due
     }
 
-    /// Tells the runtime how this thread's time was spent so far, and how far a source has come.
+    /// Tells the runtime how the stage's time was spent so far, and how far a source has come.
     pub(super) fn tell(&mut self, guest: &Guest, bytes: (u64, u64)) -> Result<()> {
-        self.account.say(guest, self.ledger.so_far().remove(0), bytes)
+        self.note();
+        self.account.tell(guest, bytes)
     }
 
     /// The thread has ended.
-    pub(super) fn close(self) {
-        let row = self.ledger.close().remove(0);
-        self.account.closed.lock().unwrap_or_else(PoisonError::into_inner).add(&row);
-    }
-}
-
-impl Account {
-    /// Tells the runtime how the time of all threads that have ended was spent.
-    pub(super) fn tell(&self, guest: &Guest, bytes: (u64, u64)) -> Result<()> {
-        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        self.say(guest, closed, bytes)
+    pub(super) fn close(mut self) {
+        self.note();
     }
 
-    fn say(&self, guest: &Guest, row: Row, (bytes_read, bytes_total): (u64, u64)) -> Result<()> {
+    fn note(&mut self) {
+        let row = self.ledger.so_far().remove(0);
+        // An account that is off has no CPU time either.
+        let cpu = self.account.clock.thread_cpu().saturating_sub(self.cpu_before);
         let spent = Activity::ALL.map(|activity| row.spent(activity));
-        let activity = modrun_wire::Activity { spent, cpu: row.cpu, bytes_read, bytes_total };
-        guest.say(&FromStage::Activity(activity))
+        let mut loops = self.account.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        loops[self.at] = Row::new(spent, cpu);
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn run(stage: &Stage, bound: &Bound, mut sink: Box<dyn Sink>) -> Resu
     let artifact = artifact(stage)?;
     stage.ready(bound)?;
     let guest = &stage.guest;
-    let account = Account::new(stage.options.env.clock.clone());
+    let account = Account::new(stage.options.env.clock.clone(), &stage.guest);
     let mut time = account.open();
     let mut written = Written::default();
     loop {
@@ -33,7 +33,10 @@ pub(super) fn run(stage: &Stage, bound: &Bound, mut sink: Box<dyn Sink>) -> Resu
                     time.tell(guest, (0, 0))?;
                 }
             }
-            Some(Request::Barrier(epoch)) => super::state::send(guest, epoch, &[])?,
+            Some(Request::Barrier(epoch)) => {
+                time.enter(Activity::Send);
+                super::state::send(guest, epoch, &[])?;
+            }
             Some(Request::End) => break,
             Some(Request::Commit) => {
                 return Err(Error::internal("the runtime asked for results before the end"));

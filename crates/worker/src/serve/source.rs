@@ -21,7 +21,7 @@ pub(super) fn run(stage: &Stage, bound: &Bound, open: &Opener<dyn Source>) -> Re
     let mut outlet = stage.guest.outlet(waiting);
     stage.ready(bound)?;
     let (guest, clock) = (&stage.guest, &stage.options.env.clock);
-    let account = Account::new(clock.clone());
+    let account = Account::new(clock.clone(), guest);
     let mut time = account.open();
     let mut waited = Duration::ZERO;
     let mut ended = false;

@@ -21,7 +21,7 @@ pub(super) fn run(stage: &Stage, bound: &Bound, open: &Opener<dyn Transform>) ->
     let mut transforms = (0..workers).map(|_| open(stage.context()?)).collect::<Result<Vec<_>>>()?;
     stage.ready(bound)?;
     let guest = &stage.guest;
-    let account = Account::new(stage.options.env.clock.clone());
+    let account = Account::new(stage.options.env.clock.clone(), &stage.guest);
     let work = Work {
         guest,
         is_stateless: bound.concurrency == Concurrency::Stateless,

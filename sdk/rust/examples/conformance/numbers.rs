@@ -12,13 +12,14 @@ use modular_runtime::{Error, Polled, Progress, RecordBatch, Result, Source, Stat
 use crate::defect;
 
 /// Rows that are handed over at once.
-const ROWS: i64 = 1000;
+pub(crate) const ROWS: i64 = 1000;
 
 /// Numbers from 0 on.
 pub(crate) struct Numbers {
     next: i64,
     end: i64,
     fail: Option<i64>,
+    rows: i64,
 }
 
 /// Its columns.
@@ -28,11 +29,11 @@ pub(crate) fn columns() -> SchemaRef {
 }
 
 impl Numbers {
-    /// Goes on where `states` say; ends before `end`, and fails at `fail`.
-    pub(crate) fn open(states: &[State], end: i64, fail: Option<i64>) -> Self {
+    /// Goes on where `states` say, so many `rows` at once; ends before `end`, and fails at `fail`.
+    pub(crate) fn open(states: &[State], end: i64, fail: Option<i64>, rows: i64) -> Self {
         let next = states.iter().flatten().next();
         let next = next.map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0));
-        Self { next, end, fail }
+        Self { next, end, fail, rows }
     }
 }
 
@@ -41,7 +42,7 @@ impl Source for Numbers {
         if self.fail == Some(self.next) {
             return Err(Error::stage("dry"));
         }
-        let end = self.end.min(self.next + ROWS).min(self.fail.unwrap_or(i64::MAX));
+        let end = self.end.min(self.next + self.rows).min(self.fail.unwrap_or(i64::MAX));
         if end <= self.next {
             return Ok(Polled::End);
         }
