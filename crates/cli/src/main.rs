@@ -16,6 +16,7 @@
 //! ```
 
 mod account;
+mod bench;
 mod build;
 mod check;
 mod doctor;
@@ -60,6 +61,7 @@ struct Command {
 #[derive(Subcommand, Debug)]
 enum Task {
     Run(run::Args),
+    Bench(bench::Args),
     Check(check::Args),
     Doctor(doctor::Args),
     Explain(explain::Args),
@@ -73,6 +75,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Command::parse().task {
         Task::Run(args) => run::run(args),
+        Task::Bench(args) => bench::run(args),
         Task::Check(args) => check::run(&args),
         Task::Doctor(args) => doctor::run(&args),
         Task::Explain(args) => explain::run(&args),

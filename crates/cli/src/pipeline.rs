@@ -49,6 +49,11 @@ impl Pipeline {
 }
 
 impl Changes {
+    /// Another placement, if there is one, and overrides.
+    pub(crate) fn of(placement: Option<PathBuf>, overrides: Vec<String>) -> Self {
+        Self { placement, place: Vec::new(), overrides }
+    }
+
     /// Reads the pipeline file at `path`, changes it and checks it.
     pub(crate) fn plan(&self, path: &Path) -> Result<Plan, Failure> {
         let from_stdin = path.as_os_str() == "-";

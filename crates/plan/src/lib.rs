@@ -46,6 +46,6 @@ pub use diagnostics::{Diagnostic, Diagnostics};
 pub use explain::{codes, explain};
 pub use implementation::{ColumnType, ENVIRONMENT, Implementation, ImplementationSpec, OutSpec, passes_on};
 pub use limits::DeadLetterLimit;
-pub use plan::{Limits, LoadOptions, Plan, PlannedStage, Program, load};
+pub use plan::{Limits, LoadOptions, Plan, PlannedStage, Program, load, read};
 pub use schema::json_schema;
 pub use spec::{LimitsSpec, Placement, Spec, StageSpec, WindowSpec};

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use modrun_core::{BatchPolicy, Bound, Kind, Window};
+use modrun_core::{BatchPolicy, Bound, Code, Kind, Problem, Window};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::conform::conform;
@@ -160,4 +162,24 @@ impl Plan {
         }
         Err(Diagnostics::of_spec(&spec.pipeline, problems))
     }
+}
+
+/// Reads another YAML file into what it says; `name` stands for the whole of it in messages.
+///
+/// # Errors
+/// All problems at once, each with its place.
+pub fn read<T: DeserializeOwned + JsonSchema>(file: &str, text: &str, name: &str) -> Result<T, Diagnostics> {
+    let mut findings = Vec::new();
+    let Some(document) = Document::parse(file, text, &mut findings) else {
+        return Err(Diagnostics::of_text(file, text, findings));
+    };
+    let json = document.json();
+    let mut problems = conform(&json, &schemars::schema_for!(T).to_value(), name);
+    if problems.is_empty() && findings.is_empty() {
+        match serde_json::from_value(json) {
+            Ok(read) => return Ok(read),
+            Err(error) => problems.push(Problem::new(Code::WRONG_VALUE, error.to_string())),
+        }
+    }
+    Err(Diagnostics::of_document(document, findings, problems))
 }

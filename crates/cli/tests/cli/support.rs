@@ -84,8 +84,11 @@ impl Folder {
         self.path(name).exists()
     }
 
+    /// A file as JSON. The time in a run report must be whole.
     pub(crate) fn json(&self, name: &str) -> Value {
-        serde_json::from_str(&self.read(name)).unwrap()
+        let value = serde_json::from_str(&self.read(name)).unwrap();
+        check_time(&value);
+        value
     }
 
     /// Each line of a file as JSON.
@@ -108,6 +111,25 @@ impl Folder {
     /// Runs the event pipeline in this folder.
     pub(crate) fn run_events(&self, args: &[&str]) -> Ended {
         self.run(&[&["run", EVENT_PIPELINE], args].concat())
+    }
+}
+
+/// The activities of a measured run sum to the lives of its loops, and no process has lived for longer than the run.
+fn check_time(report: &Value) {
+    let (Some(lived), true) = (report["thread_seconds"].as_f64(), report["measuring"].is_object()) else {
+        return;
+    };
+    let spent = |part: &Value| {
+        let activities = part["activity_seconds"].as_object().unwrap().values();
+        activities.map(|seconds| seconds.as_f64().unwrap()).sum::<f64>()
+    };
+    let stages = report["stages"].as_array().unwrap();
+    let all = stages.iter().chain([&report["forwarding"]]).map(spent).sum::<f64>();
+    assert!((all - lived).abs() <= 0.01 * lived, "{all} of {lived} s are accounted for: {report:#}");
+    let wall = report["wall_seconds"].as_f64().unwrap();
+    for stage in stages.iter().filter(|stage| !stage["peak_rss_bytes"].is_null()) {
+        let (spent, loops) = (spent(stage), stage["loops"].as_f64().unwrap());
+        assert!(spent <= 1.01 * loops * wall, "{spent} s in {loops} loops of a run of {wall} s: {report:#}");
     }
 }
 

@@ -1,0 +1,116 @@
+//! Comparisons: in turns, verified, and going on where they were interrupted.
+
+use serde_json::Value;
+
+use crate::support::{Folder, Running};
+
+const PIPELINE: &str = "pipeline: counts\n\
+    stages:\n\
+    \x20 ingest: {use: file, with: {path: events.ndjson}}\n\
+    \x20 parse: {use: json, from: ingest, with: {fields: {type: string}}}\n\
+    \x20 count: {use: aggregate, from: parse, with: {by: [type], values: {count: count()}}}\n\
+    \x20 sink: {use: file, from: count, with: {path: results.ndjson}}\n";
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("counts.yaml", PIPELINE);
+    folder.write("processes.yaml", "count: process\n");
+    folder
+}
+
+/// The runs in a journal: what was run, and what came of it.
+fn runs(text: &str) -> Vec<(String, String)> {
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let runs = lines.filter_map(|mut line| Some(line.get_mut("run")?.take()));
+    runs.map(|run| {
+        let lane = &run["lane"];
+        let word = |key: &str| lane[key].as_str().unwrap_or("-").to_owned();
+        let name =
+            [word("system"), word("placement"), word("batch"), word("purpose"), run["turn"].to_string()];
+        let outcome = run["outcome"].as_object().unwrap().keys().next().unwrap().clone();
+        (name.join(" "), outcome)
+    })
+    .collect()
+}
+
+const BENCH: [&str; 9] =
+    ["bench", "counts.yaml", "--events", "500", "--runs", "2", "--placements", ".,processes.yaml", "--batch"];
+
+#[test]
+fn lanes_take_turns_and_an_interrupted_comparison_goes_on() {
+    let folder = folder();
+    let args = [&BENCH[..], &["10,adaptive"]].concat();
+    folder.run(&args).succeeded();
+    let text = folder.read("bench.jsonl");
+    let of_turn = |turn: u32| {
+        [
+            "modrun as written - figure",
+            "modrun as written - again",
+            "modrun processes.yaml 10 figure",
+            "modrun processes.yaml adaptive figure",
+            "modrun processes.yaml adaptive again",
+        ]
+        .map(|name| (format!("{name} {turn}"), "verified".to_owned()))
+    };
+    let expected = [of_turn(1), of_turn(2)].concat();
+    assert_eq!(runs(&text), expected);
+
+    // All but the session and the first two runs, and half of the third, is lost.
+    let kept: usize = text.split_inclusive('\n').take(3).map(str::len).sum();
+    folder.write("bench.jsonl", &text[..kept + 100]);
+    let ended = folder.run(&args).succeeded();
+    assert!(ended.stderr.contains("`bench.jsonl` has 2 runs already"), "{}", ended.stderr);
+    assert_eq!(runs(&folder.read("bench.jsonl")), expected);
+}
+
+#[test]
+fn no_figure_is_taken_from_a_program_with_other_results() {
+    let folder = folder();
+    folder.write("wrong.sh", "echo '{\"type\":\"click\",\"count\":1}' > \"$2\"\n");
+    let wrong = folder.path("wrong.sh").display().to_string();
+    let yaml = format!(
+        "wrong: {{run: [sh, {wrong}, '{{input}}', '{{output}}']}}\nmissing: {{run: [./not-there], build: make it}}\n"
+    );
+    folder.write("baselines.yaml", &yaml);
+    let args = ["bench", "counts.yaml", "--events", "500", "--runs", "1", "--baselines"];
+    let ended = folder.run(&args);
+    ended.failed(
+        1,
+        &[
+            "wrong results: line 1 is\n  {\"type\":\"click\",\"count\":1}",
+            "there is no `./not-there`; `make it` makes it",
+        ],
+    );
+    let outcomes: Vec<_> =
+        runs(&folder.read("bench.jsonl")).into_iter().map(|(_, outcome)| outcome).collect();
+    assert_eq!(outcomes, ["left_out", "verified", "verified", "failed", "failed"]);
+}
+
+#[test]
+fn wrong_arguments_are_told_before_anything_runs() {
+    let folder = folder();
+    let bench = |more: &[&str]| folder.run(&[&["bench", "counts.yaml"][..], more].concat());
+    bench(&["--placements", "nowhere"]).failed(2, &["cannot read the placement `placements/nowhere.yaml`"]);
+    bench(&["--batch", "0"]).failed(2, &["a batch is a positive number or `adaptive`, not `0`"]);
+    bench(&["--runs", "0"]).failed(2, &["--runs"]);
+    bench(&["--leave-out-above", "0"]).failed(2, &["--leave-out-above"]);
+    bench(&["--input", "missing.ndjson"]).failed(2, &["cannot read `missing.ndjson`"]);
+    bench(&["--baselines"]).failed(2, &["cannot read the baselines `baselines.yaml`"]);
+    folder.write("baselines.yaml", "a: {ran: [x]}\n");
+    bench(&["--baselines"]).failed(2, &["baselines.yaml:1:5", "`ran`", "did you mean `run`?"]);
+    folder.write("bench.jsonl", "nonsense\n");
+    bench(&[]).failed(2, &["`bench.jsonl`, line 1: ", "begin it anew with `--again`"]);
+    assert_eq!(folder.read("bench.jsonl"), "nonsense\n");
+}
+
+#[test]
+fn a_signal_ends_the_program_that_runs_and_keeps_what_is_over() {
+    let folder = folder();
+    folder.write("baselines.yaml", "slow: {run: [sleep, '1000']}\n");
+    let command = folder.command(&["bench", "counts.yaml", "--events", "500", "--runs", "1", "--baselines"]);
+    let mut running = Running::start(command);
+    running.wait_for("warm-up: slow");
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    running.end().failed(130, &["interrupted"]);
+    assert!(runs(&folder.read("bench.jsonl")).is_empty());
+}
