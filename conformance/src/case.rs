@@ -157,6 +157,13 @@ pub struct Generated {
     /// How many there are; `sizes` says so where a case has them.
     #[serde(default)]
     pub rows: usize,
+    /// Bytes of each string, about, where they are `long`.
+    #[serde(default = "four_mebibytes")]
+    pub bytes: usize,
+}
+
+fn four_mebibytes() -> usize {
+    4 << 20
 }
 
 /// What generated rows look like.
@@ -169,7 +176,7 @@ pub enum Pattern {
     Distinct,
     /// Few small values, without nulls.
     Plain,
-    /// As `plain`, and each string has 4 MiB.
+    /// As `plain`, with strings of many bytes.
     Long,
 }
 
@@ -337,6 +344,10 @@ pub enum Measured {
     Spun,
     /// CPU time of the program since `Ready`, as the kernel counts it.
     Used,
+    /// What it says that it has received for.
+    Receive,
+    /// What it says that it has processed for.
+    Process,
 }
 
 /// The failure of a stage.

@@ -7,34 +7,34 @@
 
 use modrun_core::Type;
 
-use crate::case::Pattern;
+use crate::case::{Generated, Pattern};
 use crate::value::{Column, Row, Value, float};
 
 const WORDS: [&str; 8] = ["view", "click", "", "purchase", "größe", "日本", "🙂", "a\0b"];
 const FLOATS: [f64; 8] =
     [0.0, -0.0, 1.5, f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
-/// Bytes of a long string, about.
-const LONG_BYTES: usize = 4 << 20;
 /// 2^53 - 1.
 const WHOLE_MAX: i64 = (1 << 53) - 1;
 /// Seconds of two centuries, 1970 in their middle.
 const SECONDS: u64 = 200 * 365 * 86_400;
 
-/// `count` rows of `columns`.
-pub(crate) fn rows(pattern: Pattern, columns: &[Column], count: usize) -> Vec<Row> {
+/// Rows of `columns`, as many as are `wanted`.
+pub(crate) fn rows(wanted: &Generated, columns: &[Column]) -> Vec<Row> {
     let mut bits = Bits(0x005e_ed0f_c0de);
-    (0..count)
-        .map(|row| columns.iter().map(|column| cell(pattern, column, row, &mut bits)).collect())
+    (0..wanted.rows)
+        .map(|row| columns.iter().map(|column| cell(wanted, column, row, &mut bits)).collect())
         .collect()
 }
 
-fn cell(pattern: Pattern, column: &Column, row: usize, bits: &mut Bits) -> Value {
-    match pattern {
+fn cell(wanted: &Generated, column: &Column, row: usize, bits: &mut Bits) -> Value {
+    match wanted.generate {
         Pattern::Mixed if column.nullable && bits.below(8) == 0 => Value::Null,
         Pattern::Mixed => mixed(column.data_type, bits),
         Pattern::Distinct => distinct(column.data_type, row),
         Pattern::Plain => plain(column.data_type, row),
-        Pattern::Long if column.data_type == Type::String => Value::String("longer ".repeat(LONG_BYTES / 7)),
+        Pattern::Long if column.data_type == Type::String => {
+            Value::String("longer ".repeat(wanted.bytes / 7))
+        }
         Pattern::Long => plain(column.data_type, row),
     }
 }

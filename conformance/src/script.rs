@@ -355,7 +355,7 @@ fn batches(rows: &Rows, batches: &Batches, columns: Option<&Columns>) -> Result<
         return Ok(Vec::new());
     };
     let rows = match rows {
-        Rows::Generated(generated) => generate::rows(generated.generate, columns, generated.rows),
+        Rows::Generated(generated) => generate::rows(generated, columns),
         Rows::Written(rows) => rows.iter().map(|row| read_row(row, columns)).collect::<Result<_>>()?,
     };
     let sizes = match batches {

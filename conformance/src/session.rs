@@ -514,12 +514,28 @@ impl Read for Hearing {
     }
 }
 
+/// How long this thread could have run and did not, because the processor was another's.
+#[derive(Default)]
+struct Lateness(Duration);
+
+impl Lateness {
+    /// Since the last call; nothing where the kernel does not say.
+    fn take(&mut self) -> Duration {
+        let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let nanos = said.split_ascii_whitespace().nth(1).and_then(|nanos| nanos.parse().ok());
+        let so_far = Duration::from_nanos(nanos.unwrap_or_default());
+        so_far.saturating_sub(std::mem::replace(&mut self.0, so_far))
+    }
+}
+
 fn read(socket: Hearing, pid: u32, inline_max: usize, to: &Sender<Arrived>) {
     let mut frames: Frames<_, FromStage> = Frames::new(socket, inline_max);
+    let mut lateness = Lateness::default();
     loop {
+        lateness.take();
         let arrived = match frames.next() {
             Ok(Some(frame)) => {
-                let at = Instant::now();
+                let at = Instant::now() - lateness.take();
                 let cpu = match &frame.message {
                     FromStage::Ready(_) | FromStage::Activity(_) => process_cpu(pid),
                     _ => Duration::ZERO,

@@ -199,11 +199,8 @@ func (s *session) ready(stage Stage, state []byte) (h handler, err error) {
 	ready := wire.Ready{SDK: sdk, Role: stage.role, Concurrency: stage.concurrency, Output: b.output,
 		HasOutput: b.declared && stage.role != wire.Sink}
 	s.writer.Frame(ready.Encode(), nil)
-	if err := s.writer.Flush(); err != nil {
-		return nil, err
-	}
 	s.ledger.open(s.open.Unmeasured)
-	return h, nil
+	return h, s.flush()
 }
 
 // fitsRole tells whether the stage stands where its role belongs.
@@ -308,13 +305,11 @@ func (s *session) command(h handler, frame wire.Frame, committed *bool) (err err
 func (s *session) end(h handler) error {
 	var artifact Artifact
 	if sink, ok := h.(*sinkHandler); ok {
-		s.ledger.enter(processing)
 		var err error
 		if artifact, err = sink.prepare(); err != nil {
 			return err
 		}
 	}
-	s.ledger.enter(sending)
 	s.report()
 	s.done = true
 	s.writer.Frame(wire.Done{Artifact: artifact.Path, Rows: artifact.Rows}.Encode(), nil)
@@ -328,7 +323,6 @@ func (s *session) answer(h handler, epoch uint64) error {
 	if err != nil {
 		return err
 	}
-	s.ledger.enter(sending)
 	chunks := uint32(0)
 	for rest := state; rest != nil; chunks++ {
 		chunk := rest[:min(len(rest), wire.StatePayloadMax)]

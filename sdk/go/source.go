@@ -156,7 +156,6 @@ func (h *sourceState) due(now time.Duration) (bool, error) {
 
 // send sends the pending rows, which are in the table.
 func (h *sourceState) send() error {
-	h.s.ledger.enter(encoding)
 	err := h.s.sendTable(h.table, wire.None)
 	h.table.reset()
 	h.pending, h.next = 0, h.firstDecision()

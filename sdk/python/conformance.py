@@ -430,7 +430,8 @@ class SlowSink(Sink, batch=True):
         self._seconds = config.sleep_ms / 1000
 
     def write(self, batch: Any) -> None:
-        time.sleep(self._seconds)
+        if self._seconds:
+            time.sleep(self._seconds)
 
     def prepare(self) -> None:
         time.sleep(self._seconds)

@@ -1,5 +1,6 @@
 //! The command that this project builds, as its users run it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,7 +61,18 @@ pub(crate) struct Report {
     /// Of the command's own process.
     pub(crate) peak_rss_bytes: u64,
     pub(crate) events_per_second: f64,
+    /// Lifetimes of all loops: what their activities sum to.
+    pub(crate) thread_seconds: f64,
     pub(crate) stages: Vec<Stage>,
+    pub(crate) forwarding: Loops,
+    /// Nothing if no account of time was kept.
+    pub(crate) measuring: Option<serde_json::Value>,
+}
+
+/// Loops that belong to no stage.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Loops {
+    pub(crate) activity_seconds: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,6 +93,7 @@ pub(crate) struct Stage {
     pub(crate) placement: String,
     pub(crate) batches_in: u64,
     pub(crate) cpu_seconds: f64,
+    pub(crate) activity_seconds: BTreeMap<String, f64>,
     /// None inside the command's own process.
     pub(crate) peak_rss_bytes: Option<u64>,
 }
@@ -89,7 +102,22 @@ impl Report {
     /// Reads a report that `modrun run --report` wrote.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("`{}` is no run report", path.display()))
+        let report: Self = serde_json::from_slice(&text)
+            .with_context(|| format!("`{}` is no run report", path.display()))?;
+        report.check_time().with_context(|| format!("`{}`", path.display()))?;
+        Ok(report)
+    }
+
+    /// Whether the activities sum to the lives of all loops.
+    fn check_time(&self) -> Result<()> {
+        let all = self.stages.iter().map(|stage| &stage.activity_seconds);
+        let spent: f64 = all.chain([&self.forwarding.activity_seconds]).flat_map(BTreeMap::values).sum();
+        let lived = self.thread_seconds;
+        anyhow::ensure!(
+            self.measuring.is_none() || (spent - lived).abs() <= 0.01 * lived,
+            "the run says what it did in {spent} s of the {lived} s that its loops have lived"
+        );
+        Ok(())
     }
 
     /// The sum of the peaks of all processes.

@@ -120,9 +120,11 @@ impl Guest {
 
     /// Waits for what the runtime wants next, until `until` at most. `meter` is told what the time is spent on.
     pub fn next(&self, until: Option<Instant>, meter: &mut dyn FnMut(Activity)) -> Result<Option<Request>> {
-        meter(Activity::Starved);
+        meter(Activity::Receive);
         loop {
-            let arrived = match self.peer.wait(until, |state| state.take()) {
+            // Without an account nobody needs to know what is waiting and what is reading.
+            let told = !self.open.unmeasured;
+            let arrived = match self.peer.wait_told(until, |state| state.take(), told, meter) {
                 Ok(None) => return Ok(None),
                 Ok(Some(arrived)) => arrived,
                 Err(Failure::Ended | Failure::Closed(_) | Failure::Socket(_)) => {
@@ -132,7 +134,6 @@ impl Guest {
             };
             return Ok(Some(match arrived {
                 Arrived::Batch(batch, inline, ..) => {
-                    meter(Activity::Receive);
                     let payload = self.peer.payload(&batch, inline).map_err(error)?;
                     meter(Activity::Decode);
                     let schema = self.input.as_ref();

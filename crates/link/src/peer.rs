@@ -397,7 +397,18 @@ impl<M: Side> Peer<M> {
     pub(crate) fn wait<T>(
         &self,
         until: Option<Instant>,
+        ready: impl FnMut(&mut State<M>) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        self.wait_told(until, ready, false, &mut |_| {})
+    }
+
+    /// As [`Peer::wait`]; if it is to be `told`, `meter` hears when there is nothing to read, and when that is over.
+    pub(crate) fn wait_told<T>(
+        &self,
+        until: Option<Instant>,
         mut ready: impl FnMut(&mut State<M>) -> Option<T>,
+        told: bool,
+        meter: &mut dyn FnMut(Activity),
     ) -> Result<Option<T>, Failure> {
         let mut state = self.lock();
         let (mut flushed, mut looked) = (false, false);
@@ -423,9 +434,15 @@ impl<M: Side> Peer<M> {
             state = match state.frames.take() {
                 Some(frames) => {
                     drop(state);
-                    self.read(frames, left)
+                    let there = frames.has_frame() || self.readable(left, told, meter);
+                    self.read(frames, there)
                 }
-                None => self.follow(state, left),
+                None => {
+                    meter(Activity::Starved);
+                    let state = self.follow(state, left);
+                    meter(Activity::Receive);
+                    state
+                }
             };
         }
     }
@@ -445,11 +462,11 @@ impl<M: Side> Peer<M> {
         state
     }
 
-    /// Reads what there is, at least one frame unless `left` is over before, and sorts it.
-    fn read(&self, mut frames: Frames<UnixStream, M>, left: Option<Duration>) -> MutexGuard<'_, State<M>> {
+    /// Reads what there is and sorts it: at least one frame, if anything is `there`.
+    fn read(&self, mut frames: Frames<UnixStream, M>, there: bool) -> MutexGuard<'_, State<M>> {
         let mut read = Vec::new();
         let mut failed = None;
-        if frames.has_frame() || self.readable(left) {
+        if there {
             loop {
                 match frames.next() {
                     Ok(Some(frame)) => read.push(frame),
@@ -479,12 +496,29 @@ impl<M: Side> Peer<M> {
         state
     }
 
-    /// Whether there is something to read, or the end, before `left` is over.
-    fn readable(&self, left: Option<Duration>) -> bool {
-        let Some(left) = left else { return true };
-        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+    /// Whether there is something to read, or the end, before `left` is over. Who reads may wait, too, so that only a bound
+    /// and an account need to know before.
+    fn readable(&self, left: Option<Duration>, told: bool, meter: &mut dyn FnMut(Activity)) -> bool {
+        if !told {
+            return left.is_none() || self.polled(left);
+        }
+        if self.polled(Some(Duration::ZERO)) {
+            return true;
+        }
+        if left.is_some_and(|left| left.is_zero()) {
+            return false;
+        }
+        meter(Activity::Starved);
+        let readable = self.polled(left);
+        meter(Activity::Receive);
+        readable
+    }
+
+    fn polled(&self, left: Option<Duration>) -> bool {
+        let timeout =
+            |left: Duration| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
         let mut sockets = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)];
-        poll(&mut sockets, Some(&timeout)).is_ok_and(|ready| ready > 0)
+        poll(&mut sockets, left.map(timeout).as_ref()).is_ok_and(|ready| ready > 0)
     }
 
     /// Copies a batch's payload to memory of this process.

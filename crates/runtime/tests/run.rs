@@ -203,7 +203,8 @@ fn a_run_that_is_told_to_stop_keeps_what_it_has_under_another_name() {
 
 /// Time by activity, summed over the stages.
 fn accounted(report: &RunReport) -> f64 {
-    report.stages.iter().map(|stage| stage.activity_seconds.total()).sum()
+    let stages = report.stages.iter().map(|stage| stage.activity_seconds.total());
+    stages.sum::<f64>() + report.forwarding.activity_seconds.total()
 }
 
 #[test]
@@ -222,6 +223,18 @@ fn time_is_accounted_to_the_stage_that_spends_it() {
     assert_eq!((slow.batches_in, slow.activity_seconds.process, slow.cpu_seconds), (10, 0.08, 0.05));
     // The clock moves nowhere else.
     assert_eq!((accounted(&report), report.thread_seconds, report.wall_seconds), (0.08, 0.08, 0.08));
+}
+
+#[test]
+fn a_source_that_waits_is_starved_and_nobody_else() {
+    let world = Memory::default();
+    let line = || Some(b"{\"key\":\"a\",\"n\":1}\n".to_vec());
+    world.put_pipe("in", vec![None, line(), None, None, line(), None]);
+    let report = run_in(&world, spec(1, &[]), 1, None).unwrap().report;
+    let starved: Vec<f64> = report.stages.iter().map(|stage| stage.activity_seconds.starved).collect();
+    assert_eq!((report.events.r#in, starved[0]), (2, report.thread_seconds));
+    assert!(starved[0] > 0.0 && starved[1..].iter().all(|&starved| starved == 0.0), "{starved:?}");
+    assert_eq!(accounted(&report), report.thread_seconds);
 }
 
 #[test]

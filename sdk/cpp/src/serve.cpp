@@ -117,8 +117,8 @@ class Serving {
 
   void send_ready(const Stage& stage) {
     connection_.send_message(message::ready(stage.role(), stage.concurrency(), stage.declared_output()));
-    connection_.flush();
     connection_.begin();
+    connection_.flush();
   }
 
   void run_open(const Stage& stage, OpenTransform& transform, const Opening& opening) {

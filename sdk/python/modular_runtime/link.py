@@ -96,8 +96,8 @@ class Link:
 
     def begin(self, ready: bytes) -> None:
         """Says that the stage is open; time counts from here."""
-        self.say(ready)
         self.ledger.start()
+        self.say(ready)
         self._sort()
 
     @property
@@ -108,14 +108,16 @@ class Link:
 
     def next(self) -> Item:
         """The next thing to do, in order; waits for it. Raises `Closed` at the end of the socket."""
+        waited = False
         while not self.inbox:
             self.ledger.enter(activity.RECEIVE)
-            if not self._reader.read(wait=False):
+            if waited or self._reader.read(wait=False):
+                self._sort()
+                waited = False
+            else:
                 self.flush()
                 self.ledger.enter(activity.STARVED)
-                self._reader.read(wait=True)
-                self.ledger.enter(activity.RECEIVE)
-            self._sort()
+                waited = self._reader.read(wait=True)
         return self.inbox.popleft()
 
     def look(self) -> None:

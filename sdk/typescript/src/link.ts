@@ -134,7 +134,7 @@ export class Link {
     for (const part of parts) length += part.length;
     const inline = this.isInline(length);
     const offset = yield* this.place(length, inline);
-    this.ledger.enter(Doing.Send);
+    this.ledger.enter(Doing.Encode);
     if (!inline) writeSegment(this.segments.output, parts, offset);
     this.batch(offset, length, rows, form, input, parts);
   }

@@ -202,7 +202,6 @@ export class ProcessLoop {
         if (failure !== undefined) throw failure.error;
       }
     }
-    link.ledger.enter(Doing.Process);
     const prepared = instance.prepare === undefined ? null : yield* settled(instance.prepare());
     link.tell();
     link.send({ done: { artifact: prepared?.artifact ?? "", rows: prepared?.rows ?? 0 } });

@@ -108,8 +108,8 @@ export class Life {
     link.send({
       ready: { protocol: PROTOCOL, sdk: SDK, role: stage.role, concurrency: stage.concurrency, ...declared },
     });
-    yield* link.flush();
     link.ledger.begin(open.unmeasured);
+    yield* link.flush();
     if (input === null) {
       yield* new SourceLoop(instance, link, emitter as Emitter, context.policy).run();
     } else {

@@ -83,7 +83,8 @@ impl Memory {
         self.world().files.insert(path.into(), bytes.into());
     }
 
-    /// Puts a pipe there, whose readers get one piece after the other; at `None` nothing comes in time.
+    /// Puts a pipe there, whose readers get one piece after the other; at `None` nothing comes in time, which
+    /// passes.
     pub fn put_pipe(&self, path: impl Into<PathBuf>, pieces: Vec<Option<Vec<u8>>>) {
         self.world().pipes.insert(path.into(), pieces);
     }
@@ -128,6 +129,7 @@ impl Disk for Memory {
             pieces: pieces.into_iter(),
             rest: Vec::new(),
             bytes_total,
+            waited: Duration::ZERO,
         }))
     }
 
@@ -161,15 +163,21 @@ struct Reader {
     pieces: std::vec::IntoIter<Option<Vec<u8>>>,
     rest: Vec<u8>,
     bytes_total: Option<u64>,
+    waited: Duration,
 }
 
 impl Input for Reader {
-    fn read(&mut self, buffer: &mut [u8], _: Instant) -> io::Result<Option<usize>> {
+    fn read(&mut self, buffer: &mut [u8], until: Instant) -> io::Result<Option<usize>> {
         self.memory.meet(Operation::Read)?;
         if self.rest.is_empty() {
             match self.pieces.next() {
                 Some(Some(piece)) => self.rest = piece,
-                Some(None) => return Ok(None),
+                Some(None) => {
+                    let wait = until.saturating_duration_since(self.memory.now());
+                    self.memory.pass(wait, Duration::ZERO);
+                    self.waited += wait;
+                    return Ok(None);
+                }
                 None => return Ok(Some(0)),
             }
         }
@@ -184,7 +192,7 @@ impl Input for Reader {
     }
 
     fn waited(&self) -> Duration {
-        Duration::ZERO
+        self.waited
     }
 }
 

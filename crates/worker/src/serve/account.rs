@@ -27,7 +27,7 @@ impl Account {
         Self { clock, measured: !guest.opened_with().unmeasured, loops: Mutex::default() }
     }
 
-    /// The ledger of one thread, begun now.
+    /// The ledger of one thread, this one, begun now with sending.
     pub(super) fn open(&self) -> Loop<'_> {
         let ledger = match self.measured {
             true => Ledger::open(self.clock.clone(), 1),
@@ -38,7 +38,10 @@ impl Account {
             loops.push(Row::default());
             loops.len() - 1
         };
-        Loop { account: self, at, ledger, cpu_before: self.clock.thread_cpu(), told: self.clock.now() }
+        let mut time = Loop { account: self, at, ledger, cpu_before: Duration::ZERO, told: self.clock.now() };
+        time.move_here();
+        time.enter(Activity::Send);
+        time
     }
 
     /// Tells the runtime how the time of all threads was spent, as far as they have said.
@@ -63,6 +66,11 @@ pub(super) struct Loop<'a> {
 }
 
 impl Loop<'_> {
+    /// From here on it is this thread's.
+    pub(super) fn move_here(&mut self) {
+        self.cpu_before = self.account.clock.thread_cpu();
+    }
+
     pub(super) fn enter(&mut self, activity: Activity) {
         self.ledger.enter(0, activity);
     }

@@ -12,10 +12,10 @@ use super::account::Account;
 
 pub(super) fn run(stage: &Stage, bound: &Bound, mut sink: Box<dyn Sink>) -> Result<()> {
     let artifact = artifact(stage)?;
-    stage.ready(bound)?;
     let guest = &stage.guest;
-    let account = Account::new(stage.options.env.clock.clone(), &stage.guest);
+    let account = Account::new(stage.options.env.clock.clone(), guest);
     let mut time = account.open();
+    stage.ready(bound)?;
     let mut written = Written::default();
     loop {
         if !guest.has_request() {

@@ -19,10 +19,10 @@ pub(super) fn run(stage: &Stage, bound: &Bound, open: &Opener<dyn Source>) -> Re
     let (states, waiting) = read(stage.guest.state())?;
     let mut source = open(stage.context_with(states))?;
     let mut outlet = stage.guest.outlet(waiting);
-    stage.ready(bound)?;
     let (guest, clock) = (&stage.guest, &stage.options.env.clock);
     let account = Account::new(clock.clone(), guest);
     let mut time = account.open();
+    stage.ready(bound)?;
     let mut waited = Duration::ZERO;
     let mut ended = false;
     loop {

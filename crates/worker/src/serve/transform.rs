@@ -19,9 +19,10 @@ pub(super) fn run(stage: &Stage, bound: &Bound, open: &Opener<dyn Transform>) ->
         _ => 1,
     };
     let mut transforms = (0..workers).map(|_| open(stage.context()?)).collect::<Result<Vec<_>>>()?;
-    stage.ready(bound)?;
     let guest = &stage.guest;
-    let account = Account::new(stage.options.env.clock.clone(), &stage.guest);
+    let account = Account::new(stage.options.env.clock.clone(), guest);
+    let loops: Vec<Loop<'_>> = transforms.iter().map(|_| account.open()).collect();
+    stage.ready(bound)?;
     let work = Work {
         guest,
         is_stateless: bound.concurrency == Concurrency::Stateless,
@@ -29,10 +30,9 @@ pub(super) fn run(stage: &Stage, bound: &Bound, open: &Opener<dyn Transform>) ->
         turn: Mutex::default(),
     };
     let ends: Vec<Result<End>> = thread::scope(|scope| {
-        let (account, work) = (&account, &work);
-        let serve =
-            |transform| move || work.serve(transform, account.open()).inspect_err(|_| guest.abandon());
-        let threads: Vec<_> = transforms.iter_mut().map(|transform| scope.spawn(serve(transform))).collect();
+        let work = &work;
+        let serve = |(transform, time)| move || work.serve(transform, time).inspect_err(|_| guest.abandon());
+        let threads: Vec<_> = transforms.iter_mut().zip(loops).map(|both| scope.spawn(serve(both))).collect();
         let defect = |_| Err(Error::internal("a thread of the stage panicked"));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(defect)).collect()
     });
@@ -105,6 +105,7 @@ enum Given {
 impl Work<'_> {
     fn serve(&self, transform: &mut Box<dyn Transform>, mut time: Loop<'_>) -> Result<End> {
         let (guest, mut output) = (self.guest, Output::default());
+        time.move_here();
         let end = loop {
             if !guest.has_request() {
                 time.enter(Activity::Send);
