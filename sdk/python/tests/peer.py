@@ -95,7 +95,7 @@ def open_message(**values: Any) -> bytes:
     policy = values.get("policy")
     if policy is not None:
         body += block(12, uint(1, policy.rows) + uint(2, policy.linger_us))
-    body += uint(13, values.get("state_chunks", 0)) + uint(15, 1)
+    body += uint(13, values.get("state_chunks", 0)) + uint(15, 1) + uint(16, values.get("unmeasured", 0))
     return block(1, body)
 
 

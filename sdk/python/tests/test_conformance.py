@@ -26,6 +26,7 @@ WIDE = Setting(inline_max=1 << 16, window_batches=64)
 SETTINGS = {"shm": SHM, "inline": INLINE, "narrow": NARROW, "wide": WIDE}
 FORMS = ("event", "batch")
 NUMBERED = schema({"n": "int64?", "s": "string?"})
+SPUN = schema({"s": "string?", "wall": "int64"})
 
 
 def numbered(start: int, stop: int) -> Rows:
@@ -362,7 +363,7 @@ class Lives(unittest.TestCase):
         self.assertEqual(peer.close()[0], 0)
 
     def test_activity_has_the_time_of_the_handler(self) -> None:
-        peer = conformance("spin", input=NUMBERED, output=NUMBERED, config='{"spin_ms": 20}')
+        peer = conformance("spin", input=NUMBERED, output=SPUN, config='{"micros": 20000}')
         for _ in range(5):
             peer.send(reference.encode(NUMBERED, numbered(0, 2)), 2)
         peer.end()
