@@ -30,13 +30,14 @@ type ledger struct {
 	reported time.Duration
 	now      activity
 	spent    [7]time.Duration
-	cpu      uint64 // of the process at the start
-	off      bool   // no account is wanted: no clock is read for it, and all sums stay 0
+	cpu      uint64               // of the process at the start
+	off      bool                 // no account is wanted: no clock is read for it, and all sums stay 0
+	clock    func() time.Duration // stands for the time since the start, in tests
 }
 
 // open begins the account.
 func (l *ledger) open(off bool) {
-	*l = ledger{start: time.Now(), now: receiving, cpu: processTime(), off: off}
+	*l = ledger{start: time.Now(), now: receiving, cpu: processTime(), off: off, clock: l.clock}
 }
 
 // enter ends the activity before and begins another one.
@@ -44,7 +45,7 @@ func (l *ledger) enter(next activity) {
 	if l.off {
 		return
 	}
-	now := time.Since(l.start)
+	now := l.since()
 	l.spent[l.now] += now - l.last
 	l.last, l.now = now, next
 }
@@ -58,7 +59,12 @@ func (l *ledger) at() time.Duration {
 }
 
 // since returns the time since the start.
-func (l *ledger) since() time.Duration { return time.Since(l.start) }
+func (l *ledger) since() time.Duration {
+	if l.clock != nil {
+		return l.clock()
+	}
+	return time.Since(l.start)
+}
 
 // report returns the account so far.
 func (l *ledger) report() wire.Activity {
