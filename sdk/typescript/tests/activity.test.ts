@@ -42,12 +42,12 @@ class Held {
 }
 
 const CASES: Record<string, [() => Stage, string]> = {
-  "a filter": [() => filter(() => true), ""],
-  "a transform": [() => transform((event) => ({ ...event, s: "new" })), ""],
-  batches: [() => transform.batch((batch) => batch), ""],
-  "an end": [() => transform(Held), ""],
-  "a sink of events": [() => sink(() => {}), ""],
-  "a sink of batches": [() => sink.batch(() => {}), ""],
+  "a filter": [() => filter(() => true), "SDPEESDPEESPRSTATA"],
+  "a transform": [() => transform((event) => ({ ...event, s: "new" })), "SDPEEESDPEEESPRSTATA"],
+  batches: [() => transform.batch((batch) => batch), "SDPEESDPEESPRSTATA"],
+  "an end": [() => transform(Held), "SDPESDPESPEERSTATA"],
+  "a sink of events": [() => sink(() => {}), "SDPESDPESPRSTASTA"],
+  "a sink of batches": [() => sink.batch(() => {}), "SDPESDPESPRSTASTA"],
 };
 
 for (const [name, [stage, expected]] of Object.entries(CASES)) {
