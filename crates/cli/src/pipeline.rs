@@ -49,9 +49,9 @@ impl Pipeline {
 }
 
 impl Changes {
-    /// Another placement, if there is one, and overrides.
-    pub(crate) fn of(placement: Option<PathBuf>, overrides: Vec<String>) -> Self {
-        Self { placement, place: Vec::new(), overrides }
+    /// Another placement, if there is one, single words of it, and overrides.
+    pub(crate) fn of(placement: Option<PathBuf>, place: Vec<String>, overrides: Vec<String>) -> Self {
+        Self { placement, place, overrides }
     }
 
     /// Reads the pipeline file at `path`, changes it and checks it.

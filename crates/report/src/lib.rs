@@ -12,6 +12,7 @@
 //!
 //! Neighbours: the benchmarks in `xtask` measure and print with it; the command's summary uses its [`units`].
 
+pub mod price;
 pub mod record;
 mod summary;
 mod table;

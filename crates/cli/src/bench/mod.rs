@@ -18,6 +18,7 @@ mod journal;
 mod lanes;
 mod machine;
 mod plan;
+mod price;
 mod turns;
 
 use std::path::PathBuf;
@@ -70,6 +71,10 @@ pub(crate) struct Args {
     /// Run each placement without its ledger too, to see what measuring costs
     #[arg(long)]
     ledger_cost: bool,
+    /// Find what moving each stage out costs, for the stages that the placements run as processes, and what that says of
+    /// these placements and batch sizes
+    #[arg(long, conflicts_with_all = ["baselines", "ledger_cost"])]
+    price: bool,
     /// Leave out what would take longer than this a run, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
     leave_out_above: f64,
@@ -92,7 +97,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if !(args.leave_out_above.is_finite() && args.leave_out_above > 0.0) {
         return Err(Failure::Arguments(anyhow!("`--leave-out-above` takes a time, such as 120")));
     }
-    let placements = Placements::load(&args.pipeline, &args.placements, &args.overrides)?;
+    let mut placements = Placements::load(&args.pipeline, &args.placements, &args.overrides)?;
+    let boundaries = if args.price { sweep(&mut placements, &args)? } else { Vec::new() };
     let baselines = match &args.baselines {
         Some(file) => Baselines::read(file, &args.pipeline)?,
         None => Baselines::default(),
@@ -118,14 +124,38 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let mut turns = Turns::new(&placements, &baselines, &signals, args.runs, args.leave_out_above);
     for size in sizes {
         let input = inputs.prepare(size)?;
-        turns.size(&input, &wanted.lanes(input.events), &mut journal)?;
+        let lanes = match args.price {
+            true => price::lanes(&boundaries, &args.placements, &args.batch, input.events),
+            false => wanted.lanes(input.events),
+        };
+        turns.size(&input, &lanes, &mut journal)?;
     }
     finish(&args, turns.failed)
+}
+
+/// Adds what a sweep for prices runs to the placements; gives the boundaries that have a price.
+fn sweep(placements: &mut Placements, args: &Args) -> Result<Vec<String>, Failure> {
+    let boundaries = price::boundaries(placements);
+    if boundaries.is_empty() {
+        return Err(Failure::Arguments(anyhow!(
+            "the placements run no stage as a process, so there is no boundary to price; name one with `--placements`"
+        )));
+    }
+    for name in [".".to_owned()].iter().chain(&boundaries) {
+        if !args.placements.contains(name) {
+            placements.add(name)?;
+        }
+    }
+    Ok(boundaries)
 }
 
 /// Shows what is in the journal.
 fn finish(args: &Args, failed: u32) -> Result<(), Failure> {
     let name = args.output.display().to_string();
+    if args.price {
+        let text = price::shown(&Journal::runs(&args.output)?);
+        show::output(&text.ok_or_else(|| anyhow!("there are too few verified runs for a price"))?)?;
+    }
     show::note(format!("every run is in `{name}`; `modrun report {name}` makes a page of it"));
     match failed {
         0 => Ok(()),

@@ -21,15 +21,29 @@ pub(crate) struct Placements {
 }
 
 impl Placements {
-    /// Checks the pipeline under each placement.
+    /// What a person calls the pipeline's own placement.
+    pub(crate) const AS_WRITTEN: &str = "as written";
+
+    /// Checks the pipeline under each placement: a file, a name, or `STAGE=WORD` for one word of its own changed.
     pub(crate) fn load(file: &Path, names: &[String], overrides: &[String]) -> Result<Self, Failure> {
-        let mut all = Vec::new();
-        for name in names {
-            let placement = (name != OWN).then(|| PathBuf::from(name));
-            let plan = pipeline::Changes::of(placement, overrides.to_vec()).plan(file)?;
-            all.push((name.clone(), plan));
-        }
-        Ok(Self { file: file.to_owned(), overrides: overrides.to_vec(), all })
+        let mut all = Self { file: file.to_owned(), overrides: overrides.to_vec(), all: Vec::new() };
+        names.iter().try_for_each(|name| all.add(name))?;
+        Ok(all)
+    }
+
+    /// Checks the pipeline under one more placement.
+    pub(crate) fn add(&mut self, name: &str) -> Result<(), Failure> {
+        let placement = (name != OWN && !is_word(name)).then(|| PathBuf::from(name));
+        let place = is_word(name).then(|| name.to_owned()).into_iter().collect();
+        let changes = pipeline::Changes::of(placement, place, self.overrides.clone());
+        let plan = changes.plan(&self.file)?;
+        self.all.push((name.to_owned(), plan));
+        Ok(())
+    }
+
+    /// The pipeline under each of them.
+    pub(crate) fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.all.iter().map(|(_, plan)| plan)
     }
 
     /// Builds the programs of all of them.
@@ -61,7 +75,8 @@ impl Placements {
         let found = self.all.iter().find(|(name, _)| shown(name) == placement);
         let Some((name, plan)) = found else { return arguments };
         if name != OWN {
-            arguments.extend(["--placement".to_owned(), name.clone()]);
+            let option = if is_word(name) { "--place" } else { "--placement" };
+            arguments.extend([option.to_owned(), name.clone()]);
         }
         let set = |key: String, value: &Path| ["--set".to_owned(), format!("{key}={}", value.display())];
         if let (Some(source), Some(sink)) = (plan.stages.first(), plan.stages.last()) {
@@ -76,5 +91,10 @@ impl Placements {
 }
 
 fn shown(name: &str) -> &str {
-    if name == OWN { "as written" } else { name }
+    if name == OWN { Placements::AS_WRITTEN } else { name }
+}
+
+/// Whether it is one word of a placement, such as `rules=python`.
+fn is_word(name: &str) -> bool {
+    name.contains('=')
 }

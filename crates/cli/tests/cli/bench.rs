@@ -114,3 +114,14 @@ fn a_signal_ends_the_program_that_runs_and_keeps_what_is_over() {
     running.end().failed(130, &["interrupted"]);
     assert!(runs(&folder.read("bench.jsonl")).is_empty());
 }
+
+#[test]
+fn a_price_is_made_of_stages_moved_out_one_at_a_time() {
+    let folder = folder();
+    let args = ["bench", "counts.yaml", "--events", "20000", "--runs", "2", "--placements", "processes.yaml"];
+    let ended = folder.run(&[&args[..], &["--price"]].concat()).succeeded();
+    for part in ["| count | process |", "- `count` in process: ", "| processes.yaml | adaptive | 20,000 |"] {
+        assert!(ended.stdout.contains(part), "`{part}` is not in\n{}", ended.stdout);
+    }
+    folder.run(&["bench", "counts.yaml", "--price", "--again"]).failed(2, &["no boundary to price"]);
+}
