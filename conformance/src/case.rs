@@ -348,6 +348,8 @@ pub enum Measured {
     Receive,
     /// What it says that it has processed for.
     Process,
+    /// What it says that it has encoded for.
+    Encode,
 }
 
 /// The failure of a stage.

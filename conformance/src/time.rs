@@ -56,6 +56,7 @@ pub(crate) fn check(case: &Case, record: &Record, spun: Duration) -> Result<()> 
         Time::Measured(Measured::Paused) => record.paused,
         Time::Measured(Measured::Spun) => spun,
         Time::Measured(Measured::Receive) => last.spent(Activity::Receive),
+        Time::Measured(Measured::Encode) => last.spent(Activity::Encode),
         Time::Measured(Measured::Process) => last.spent(Activity::Process),
         Time::Measured(Measured::Used) => told.cpu.saturating_sub(ready.cpu),
     };
