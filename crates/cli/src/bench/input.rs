@@ -32,6 +32,13 @@ pub(crate) struct Input {
     pub(crate) expected: Option<String>,
 }
 
+impl Input {
+    /// Reads it once, so that every run finds it in memory: some systems take pages away that nobody has used for seconds.
+    pub(crate) fn warm(&self) -> std::io::Result<()> {
+        std::io::copy(&mut fs::File::open(&self.path)?, &mut std::io::sink()).map(drop)
+    }
+}
+
 impl Inputs {
     /// The input of so many events, generated if it is not there; without a number the user's own.
     pub(crate) fn prepare(&self, events: Option<u64>) -> Result<Input, Failure> {

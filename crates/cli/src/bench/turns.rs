@@ -141,6 +141,7 @@ impl<'a> Turns<'a> {
         input: &Input,
         reference: &mut Option<String>,
     ) -> Result<Outcome, Failure> {
+        input.warm().with_context(|| format!("cannot read `{}`", input.path.display()))?;
         let scratch = tempfile::tempdir().context("cannot make a folder for a run")?;
         let files = Files::within(&scratch);
         let (program, arguments) = match self.command(lane, input, &files) {
