@@ -344,12 +344,8 @@ pub enum Measured {
     Spun,
     /// CPU time of the program since `Ready`, as the kernel counts it.
     Used,
-    /// What it says that it has received for.
-    Receive,
     /// What it says that it has processed for.
     Process,
-    /// What it says that it has encoded for.
-    Encode,
 }
 
 /// The failure of a stage.

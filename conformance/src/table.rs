@@ -157,7 +157,7 @@ mod tests {
     use indexmap::IndexMap;
 
     use super::{read, write};
-    use crate::case::Pattern;
+    use crate::case::{Generated, Pattern};
     use crate::generate;
     use crate::value::columns;
 
@@ -168,8 +168,8 @@ mod tests {
             names.iter().enumerate().map(|(at, &name)| (format!("c{at}"), name.to_owned())).collect();
         let columns = columns(&written).unwrap();
         for dictionary in [false, true] {
-            for (pattern, count) in [(Pattern::Mixed, 1000), (Pattern::Plain, 9), (Pattern::Distinct, 0)] {
-                let rows = generate::rows(pattern, &columns, count);
+            for (generate, rows) in [(Pattern::Mixed, 1000), (Pattern::Plain, 9), (Pattern::Distinct, 0)] {
+                let rows = generate::rows(&Generated { generate, rows, bytes: 0 }, &columns);
                 let payload = write(&columns, &rows, dictionary).unwrap();
                 assert_eq!(read(&columns, payload.into()).unwrap(), rows);
             }

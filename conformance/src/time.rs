@@ -55,8 +55,6 @@ pub(crate) fn check(case: &Case, record: &Record, spun: Duration) -> Result<()> 
         Time::Millis(millis) => Duration::from_millis(millis),
         Time::Measured(Measured::Paused) => record.paused,
         Time::Measured(Measured::Spun) => spun,
-        Time::Measured(Measured::Receive) => last.spent(Activity::Receive),
-        Time::Measured(Measured::Encode) => last.spent(Activity::Encode),
         Time::Measured(Measured::Process) => last.spent(Activity::Process),
         Time::Measured(Measured::Used) => told.cpu.saturating_sub(ready.cpu),
     };

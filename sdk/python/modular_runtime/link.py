@@ -178,15 +178,16 @@ class Link:
         ):
             self.wait_for_credit()
         offset, inline = NO_BATCH, b""
-        self.ledger.enter(activity.ENCODE)
-        if size <= window.inline_max or self._output is None:
-            inline = payload.join()
-        else:
+        output = None if size <= window.inline_max else self._output
+        if output is not None:
             while (slot := self._slots.take(size)) is None:
                 self.wait_for_credit()
-                self.ledger.enter(activity.ENCODE)
             offset = slot
-            payload.write(self._output, offset)
+        self.ledger.enter(activity.ENCODE)
+        if output is None:
+            inline = payload.join()
+        else:
+            payload.write(output, offset)
         self.ledger.enter(activity.SEND)
         self._hold()
         self._writer.batch(self._sent, offset, size, payload.rows, payload.form, cause, inline)
