@@ -129,7 +129,9 @@ fn check_time(report: &Value) {
     let wall = report["wall_seconds"].as_f64().unwrap();
     for stage in stages.iter().filter(|stage| !stage["peak_rss_bytes"].is_null()) {
         let (spent, loops) = (spent(stage), stage["loops"].as_f64().unwrap());
-        assert!(spent <= 1.01 * loops * wall, "{spent} s in {loops} loops of a run of {wall} s: {report:#}");
+        // It says that it is ready a moment before that is heard.
+        let most = 1.01 * loops * (wall + 0.1);
+        assert!(spent <= most, "{spent} s in {loops} loops of a run of {wall} s: {report:#}");
     }
 }
 
