@@ -30,6 +30,7 @@ mod new;
 mod pipeline;
 mod program;
 mod progress;
+mod report;
 mod run;
 mod schema;
 mod show;
@@ -62,6 +63,7 @@ struct Command {
 enum Task {
     Run(run::Args),
     Bench(bench::Args),
+    Report(report::Args),
     Check(check::Args),
     Doctor(doctor::Args),
     Explain(explain::Args),
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
     let done = match Command::parse().task {
         Task::Run(args) => run::run(args),
         Task::Bench(args) => bench::run(args),
+        Task::Report(args) => report::run(&args),
         Task::Check(args) => check::run(&args),
         Task::Doctor(args) => doctor::run(&args),
         Task::Explain(args) => explain::run(&args),

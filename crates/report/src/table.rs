@@ -45,34 +45,41 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     pub fn row<S: AsRef<str>>(&mut self, cells: [S; COLUMNS]) {
         self.rows.push(cells.map(|text| cell(text.as_ref())));
     }
-
-    fn widths(&self) -> [usize; COLUMNS] {
-        std::array::from_fn(|column| {
-            self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-        })
-    }
 }
 
 impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
-        for (index, row) in self.rows.iter().enumerate() {
-            for ((text, width), align) in row.iter().zip(widths).zip(self.align) {
-                match align {
-                    Align::Left => write!(f, "| {text:<width$} ")?,
-                    Align::Right => write!(f, "| {text:>width$} ")?,
-                }
-            }
-            writeln!(f, "|")?;
-            if index == 0 {
-                write_rule(f, &widths, &self.align)?;
-            }
-        }
-        Ok(())
+        write_rows(f, &self.align, &self.rows)
     }
 }
 
-fn write_rule(f: &mut fmt::Formatter<'_>, widths: &[usize], align: &[Align]) -> fmt::Result {
+/// Writes rows of as many cells as there are columns, padded to the same width; the first one is the header.
+pub(crate) fn write_rows<R: AsRef<[String]>>(
+    f: &mut impl fmt::Write,
+    align: &[Align],
+    rows: &[R],
+) -> fmt::Result {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.as_ref().get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..align.len()).map(width).collect();
+    for (index, row) in rows.iter().enumerate() {
+        for ((text, &width), align) in row.as_ref().iter().zip(&widths).zip(align) {
+            match align {
+                Align::Left => write!(f, "| {text:<width$} ")?,
+                Align::Right => write!(f, "| {text:>width$} ")?,
+            }
+        }
+        writeln!(f, "|")?;
+        if index == 0 {
+            write_rule(f, &widths, align)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_rule(f: &mut impl fmt::Write, widths: &[usize], align: &[Align]) -> fmt::Result {
     for (width, align) in widths.iter().zip(align) {
         let dashes = "-".repeat(width + 1);
         match align {
@@ -83,7 +90,8 @@ fn write_rule(f: &mut fmt::Formatter<'_>, widths: &[usize], align: &[Align]) -> 
     writeln!(f, "|")
 }
 
-fn cell(text: &str) -> String {
+/// A cell's text as it may stand in a table: bars are escaped, line breaks are spaces.
+pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 

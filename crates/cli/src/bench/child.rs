@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::time::TimeVal;
 use nix::unistd::Pid;
+use wait4::{ResUse, Wait4};
 
 use crate::signals::Signals;
 
@@ -45,11 +44,10 @@ pub(crate) fn run(program: &Path, arguments: &[String], folder: &Path, signals: 
         let mut command = Command::new(program);
         // Only this process is to hear Ctrl-C.
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).process_group(0);
-        let before = children_cpu();
         let begin = Instant::now();
-        Ok((command.spawn()?, begin, before))
+        Ok((command.spawn()?, begin))
     });
-    let (mut child, begin, before) = match command {
+    let (mut child, begin) = match command {
         Ok(started) => started,
         Err(error) => return Ended::Badly(format!("cannot run `{}`: {error}", program.display())),
     };
@@ -59,12 +57,12 @@ pub(crate) fn run(program: &Path, arguments: &[String], folder: &Path, signals: 
         return Ended::Interrupted;
     }
     match ended {
-        Ok(status) if status.success() => Ended::Well(Usage {
+        Ok(ResUse { status, rusage }) if status.success() => Ended::Well(Usage {
             wall_seconds,
-            cpu_seconds: children_cpu() - before,
-            peak_rss_bytes: children_rss_bytes(),
+            cpu_seconds: (rusage.utime + rusage.stime).as_secs_f64(),
+            peak_rss_bytes: rusage.maxrss,
         }),
-        Ok(status) => {
+        Ok(ResUse { status, .. }) => {
             let words = std::fs::read_to_string(&said).unwrap_or_default();
             let words = words.trim_end();
             let from = words.len().saturating_sub(WORDS_MAX);
@@ -76,7 +74,7 @@ pub(crate) fn run(program: &Path, arguments: &[String], folder: &Path, signals: 
 }
 
 /// Waits for a program; a thread beside asks it to end if a signal comes.
-fn guarded(child: &mut Child, signals: &Signals) -> std::io::Result<std::process::ExitStatus> {
+fn guarded(child: &mut Child, signals: &Signals) -> std::io::Result<ResUse> {
     let (group, over) = (Pid::from_raw(child.id() as i32), AtomicBool::new(false));
     thread::scope(|scope| {
         let over = &over;
@@ -96,20 +94,9 @@ fn guarded(child: &mut Child, signals: &Signals) -> std::io::Result<std::process
                 thread::park_timeout(TICK);
             }
         });
-        let ended = child.wait();
+        let ended = child.wait4();
         over.store(true, Ordering::Release);
         guard.thread().unpark();
         ended
     })
-}
-
-fn children_cpu() -> f64 {
-    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 * 1e-6;
-    getrusage(UsageWho::RUSAGE_CHILDREN)
-        .map_or(0.0, |usage| seconds(usage.user_time()) + seconds(usage.system_time()))
-}
-
-/// The largest of all children so far.
-fn children_rss_bytes() -> u64 {
-    getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss() as u64 * 1024)
 }

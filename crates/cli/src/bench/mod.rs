@@ -23,6 +23,9 @@ mod turns;
 
 use std::path::PathBuf;
 
+use modrun_report::comparison::Comparison;
+use modrun_report::read::Measured;
+
 use crate::failure::Failure;
 use crate::show;
 use crate::signals::Signals;
@@ -152,7 +155,12 @@ fn sweep(placements: &mut Placements, args: &Args) -> Result<Vec<String>, Failur
 /// Shows what is in the journal.
 fn finish(args: &Args, failed: u32) -> Result<(), Failure> {
     let name = args.output.display().to_string();
-    if args.price {
+    if !args.price {
+        let text = std::fs::read_to_string(&args.output).with_context(|| format!("cannot read `{name}`"))?;
+        let mut measured = Measured::default();
+        measured.add(&name, &text).with_context(|| format!("cannot read `{name}`"))?;
+        show::output(&modrun_report::summary(&Comparison::of(&measured)))?;
+    } else {
         let text = price::shown(&Journal::runs(&args.output)?);
         show::output(&text.ok_or_else(|| anyhow!("there are too few verified runs for a price"))?)?;
     }
