@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask setup | test | demo | bench`.
+//! The project's own tasks: `cargo xtask setup | test | demo | results | bench`.
 //!
 //! ```text
 //! main ─┬─ setup ──┐
@@ -24,6 +24,7 @@ mod modrun;
 mod npm;
 mod process;
 mod python;
+mod results;
 mod sdk;
 mod setup;
 mod split;
@@ -46,6 +47,8 @@ enum Task {
     },
     /// Build, run the example pipeline in one process and split over four languages, verify, and show how fast it was
     Demo,
+    /// Redo the published comparison and write docs/results.md
+    Results(results::Args),
     /// Measure
     #[command(subcommand)]
     Bench(bench::Task),
@@ -56,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Task::Setup => setup::run(),
         Task::Test { words } => test::run(&words),
         Task::Demo => demo::run(),
+        Task::Results(args) => results::run(&args),
         Task::Bench(task) => bench::run(task),
     }
 }

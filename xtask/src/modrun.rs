@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::process;
 
 /// The example that everything here runs.
-const PIPELINE: &str = "examples/event-pipeline/pipeline.yaml";
+pub(crate) const PIPELINE: &str = "examples/event-pipeline/pipeline.yaml";
 
 /// Builds the command as it is released.
 pub(crate) fn build() -> Result<()> {

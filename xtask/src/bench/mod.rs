@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: one module for each thing that is measured.
 
 mod baselines;
-mod contender;
+pub(crate) mod contender;
 mod machine;
 mod parse;
 mod polyglot;

@@ -47,11 +47,11 @@ pub(crate) fn run(program: &Path, arguments: &[String], folder: &Path, signals: 
         let begin = Instant::now();
         Ok((command.spawn()?, begin))
     });
-    let (mut child, begin) = match command {
+    let (child, begin) = match command {
         Ok(started) => started,
         Err(error) => return Ended::Badly(format!("cannot run `{}`: {error}", program.display())),
     };
-    let ended = guarded(&mut child, signals);
+    let ended = guarded(child, signals);
     let wall_seconds = begin.elapsed().as_secs_f64();
     if signals.came() {
         return Ended::Interrupted;
@@ -74,7 +74,7 @@ pub(crate) fn run(program: &Path, arguments: &[String], folder: &Path, signals: 
 }
 
 /// Waits for a program; a thread beside asks it to end if a signal comes.
-fn guarded(child: &mut Child, signals: &Signals) -> std::io::Result<ResUse> {
+fn guarded(child: Child, signals: &Signals) -> std::io::Result<ResUse> {
     let (group, over) = (Pid::from_raw(child.id() as i32), AtomicBool::new(false));
     thread::scope(|scope| {
         let over = &over;
