@@ -78,7 +78,7 @@ fn measure(runs: u32) -> Result<PathBuf> {
 
 /// Writes the page and its plots.
 fn write(comparison: &Comparison, runs: u32) -> Result<()> {
-    let mut page = modrun_report::page(comparison);
+    let mut page = modrun_report::page::document(comparison);
     page.title = "The published comparison, redone".to_owned();
     claims(comparison, &mut page);
     page.heading(2, "How to do it again");

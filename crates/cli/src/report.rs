@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             .map_err(Failure::Arguments)?;
         measured.add(&name, &text).map_err(|wrong| Failure::Arguments(anyhow!("`{shown}`, {wrong}")))?;
     }
-    let page = modrun_report::page(&Comparison::of(&measured));
+    let page = modrun_report::page::document(&Comparison::of(&measured));
     write(&args.output, &page.html())?;
     if let Some(path) = &args.markdown {
         write_markdown(path, &page)?;

@@ -55,6 +55,10 @@ pub(crate) enum Ticks {
     Seconds,
     /// `50 %`, of shares.
     Percent,
+    /// `0.5`.
+    Number,
+    /// `64 MiB`.
+    Bytes,
 }
 
 /// One line.
@@ -196,9 +200,10 @@ impl Bars {
     }
 
     fn layout(&self, width: f64) -> (Vec<Drawn>, Layout) {
-        const PARTS: [&str; 6] = ["c3", "c2", "c1", "idle", "c5", "c7"];
+        const PARTS: [&str; 6] = ["c3", "c2", "c1", "idle", "c5", "shade"];
         let mut bars = BarPlot::new().with_horizontal(true).with_stacked().with_width(0.7);
-        for (name, values) in &self.rows {
+        // The library puts the first group at the bottom.
+        for (name, values) in self.rows.iter().rev() {
             let values = values.iter().zip(PARTS).map(|(&value, colour)| (value, format!("var(--{colour})")));
             bars = bars.with_group(label(name), values);
         }
@@ -223,6 +228,8 @@ impl Ticks {
             Ticks::Count => |value| short(units::scaled(value)),
             Ticks::Seconds => |value| short(units::seconds(value)),
             Ticks::Percent => |value| format!("{:.0} %", value * 100.0),
+            Ticks::Number => |value| short(units::number(value)),
+            Ticks::Bytes => |value| short(units::bytes(value)),
         };
         TickFormat::Custom(Arc::new(show))
     }

@@ -159,7 +159,7 @@ fn finish(args: &Args, failed: u32) -> Result<(), Failure> {
         let text = std::fs::read_to_string(&args.output).with_context(|| format!("cannot read `{name}`"))?;
         let mut measured = Measured::default();
         measured.add(&name, &text).with_context(|| format!("cannot read `{name}`"))?;
-        show::output(&modrun_report::summary(&Comparison::of(&measured)))?;
+        show::output(&modrun_report::page::summary(&Comparison::of(&measured)))?;
     } else {
         let text = price::shown(&Journal::runs(&args.output)?);
         show::output(&text.ok_or_else(|| anyhow!("there are too few verified runs for a price"))?)?;

@@ -1,111 +1,99 @@
-//! A page of measured runs: what was compared, and where the time went.
+//! The page about measured runs: one module for each section.
 //!
 //! ```text
-//! Comparison ──▶ tables ─┐
-//!            ├─▶ plots ──┼──▶ Document
-//!            └─▶ inside ─┘
+//! Comparison ──▶ how it was made ─ comparison ─ batches and scaling ─ stages ─ links ─ load ─▶ Document
 //! ```
-//!
-//! Guarantees: what was left out or failed is named with its reason, and no figure of it is shown; a difference under the
-//! noise is shown as none.
 
-mod inside;
-mod plots;
+mod account;
+mod curves;
+mod latency;
+mod machine;
+mod measures;
 mod tables;
 
-use std::collections::BTreeSet;
-
-use crate::comparison::Comparison;
+use crate::comparison::{Column, Comparison, Group};
 use crate::document::{Document, Text};
-use crate::units;
-
-/// From so many cores that other programs used, a run was disturbed.
-const DISTURBED: f64 = 0.25;
 
 /// The whole page.
 #[must_use]
-pub fn page(comparison: &Comparison) -> Document {
+pub fn document(comparison: &Comparison) -> Document {
     let mut page = Document::new(title(comparison));
-    head(comparison, &mut page);
-    add_tables(comparison, &mut page);
-    plots::add(comparison, &mut page);
-    inside::add(comparison, &mut page);
-    machine(comparison, &mut page);
+    sections(comparison, &mut page);
     page
 }
 
-/// Only the tables of what was compared, as text.
+/// Only the comparison, as text.
 #[must_use]
 pub fn summary(comparison: &Comparison) -> String {
     let mut page = Document::new(title(comparison));
-    add_tables(comparison, &mut page);
+    tables::section(comparison, &mut page);
     page.markdown(None)
 }
 
-/// Adds the tables of what was compared.
-pub fn add_tables(comparison: &Comparison, page: &mut Document) {
-    for group in &comparison.groups {
-        tables::add(group, page);
-    }
+/// All sections, for a page that may have others.
+pub fn sections(comparison: &Comparison, page: &mut Document) {
+    machine::made_by(comparison, page);
+    tables::section(comparison, page);
+    curves::batches(comparison, page);
+    account::section(comparison, page);
+    latency::section(comparison, page);
+    curves::load(comparison, page);
+    curves::scaling(comparison, page);
+    machine::section(comparison, page);
 }
 
 fn title(comparison: &Comparison) -> String {
-    let pipelines: BTreeSet<&str> =
-        comparison.sessions.iter().map(|session| session.pipeline.as_str()).collect();
-    match pipelines.into_iter().collect::<Vec<_>>()[..] {
-        [] => "Measured runs".to_owned(),
-        ref names => format!("Measured runs of {}", names.join(", ")),
-    }
-}
-
-/// How it was made, before any figure.
-fn head(comparison: &Comparison, page: &mut Document) {
-    if let Some(session) = comparison.sessions.first() {
-        let mut text = Text::prose("Measured by ").code(&session.command);
-        if let Some(commit) = session.versions.get("commit") {
-            text = text.and(" at commit ").code(commit);
-        }
-        let memory = units::bytes(session.memory_bytes as f64);
-        page.text(text.words(format!(" on {}, {} cores, {memory}.", session.cpu, session.cores)));
-    }
-    for note in &comparison.notes {
-        page.text(Text::plain(note.clone()));
-    }
-    let how = if comparison.is_benchmark {
-        "Runs took turns, and figures are taken of verified results only; medians, and the spread in brackets. "
-    } else {
-        "These runs were taken one by one: differences between them may be the machine's. "
+    let of_session = comparison.sessions.first().map(|session| session.pipeline.as_str());
+    let of_report = || {
+        let (_, column) = comparison.measured().next()?;
+        Some(column.typical()?.report.as_ref()?.pipeline.as_str())
     };
-    page.text(Text::prose(how).and(
-        "The time is from when everything is ready until the results are there; that from before the first process \
-         until after the last stands beside it. A ratio is taken turn by turn.",
-    ));
+    match of_session.or_else(of_report) {
+        Some(pipeline) => format!("Runs of {pipeline}"),
+        None => "Runs".to_owned(),
+    }
 }
 
-/// Where it was measured, and how busy that was.
-fn machine(comparison: &Comparison, page: &mut Document) {
-    if comparison.sessions.is_empty() {
-        return;
-    }
-    page.heading(2, "The machine");
-    let mut seen = BTreeSet::new();
-    for session in &comparison.sessions {
-        let versions: Vec<String> =
-            session.versions.iter().map(|(name, version)| format!("{name}: {version}")).collect();
-        let said = format!("{}, Linux {}; {}", session.cpu, session.system, versions.join("; "));
-        if seen.insert(said.clone()) {
-            page.text(Text::plain(said));
+/// The lanes whose inside is shown: of each family, at its largest input, the smallest batch and the fastest one.
+fn shown(comparison: &Comparison) -> Vec<(&Group, &Column)> {
+    let has_inside = |column: &Column| {
+        column.typical().is_some_and(|figures| {
+            figures.report.as_ref().is_some_and(|report| report.measuring.is_some())
+                || figures.parts.iter().any(|part| part.process_seconds.is_some())
+        })
+    };
+    let mut shown: Vec<(&Group, &Column)> = Vec::new();
+    for family in comparison.families() {
+        let of_family =
+            || comparison.measured().filter(|(_, column)| column.family() == family && has_inside(column));
+        let smallest = of_family().filter_map(|(_, column)| column.lane.batch_size()).min();
+        let single =
+            of_family().filter(|(_, column)| column.lane.batch_size() == smallest && smallest.is_some());
+        let largest = of_family().map(|(group, _)| group.events).max();
+        let speed = |column: &Column| column.events_per_second().unwrap_or(0.0);
+        let fastest = of_family()
+            .filter(|(group, _)| Some(group.events) == largest)
+            .max_by(|(_, a), (_, b)| speed(a).total_cmp(&speed(b)));
+        for found in single.last().into_iter().chain(fastest) {
+            if !shown.iter().any(|(_, column)| column.lane == found.1.lane) {
+                shown.push(found);
+            }
         }
     }
-    let disturbed = comparison.cores_taken.iter().filter(|&&cores| cores > DISTURBED).count();
-    let most = comparison.cores_taken.iter().copied().fold(0.0, f64::max);
-    let all = comparison.cores_taken.len();
-    page.text(Text::plain(if disturbed == 0 {
-        format!("Before none of the {all} runs did other programs use more than {DISTURBED} cores.")
-    } else {
-        format!(
-            "The machine was busy before {disturbed} of {all} runs: other programs used up to {} cores.",
-            units::number(most)
-        )
-    }));
+    shown
+}
+
+/// What a plot of one lane's inside is called.
+fn lane_title(what: &str, group: &Group, column: &Column) -> String {
+    format!("{what}: {}, {} events", column.lane.name(), crate::units::exact(group.events))
+}
+
+/// A name as a part of a file's name.
+fn slug(name: &str) -> String {
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' }).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join("-").to_ascii_lowercase()
+}
+
+fn none_of(what: &'static str) -> Text {
+    Text::prose(what)
 }

@@ -1,143 +1,230 @@
-//! Lanes beside each other.
+//! The comparison: for each number of events what every lane took, and which differences are more than noise.
 
-use modrun_core::RunReport;
+use std::collections::BTreeSet;
 
-use crate::comparison::{Column, Group, State, Verdict};
+use super::measures;
+use crate::Align;
+use crate::comparison::{Column, Comparison, Group, State, Verdict, batch_name, family_name};
 use crate::document::{Cell, Document, Grid, Text, Tone};
-use crate::record::Figures;
-use crate::{Align, Summary, units};
+use crate::units;
 
-/// Adds the table of one number of events, the noise, and what has no figures.
-pub(super) fn add(group: &Group, page: &mut Document) {
-    page.heading(2, format!("{} events", units::exact(group.events)));
-    let against = group.reference().map_or_else(String::new, |column| column.lane.name());
-    let left = |title: &str| (title.to_owned(), Align::Left);
-    let right = |title: &str| (title.to_owned(), Align::Right);
-    let mut grid = Grid::new([
-        left("system"),
-        right("time"),
-        right("with start-up"),
-        right("events/s"),
-        right("per event"),
-        right(&format!("speed / {against}")),
-        right("CPU-s per 1M"),
-        right("IPC, of busy time"),
-        right("IPC, of CPU"),
-        right("memory"),
-        left("results"),
-    ]);
-    for column in group.measured() {
-        grid.row(row(group, column));
+const NOT_MEASURED: &str = "not measured";
+/// Lanes beside each other: more, and nobody finds a column again.
+const COLUMNS_MAX: usize = 6;
+
+pub(super) fn section(comparison: &Comparison, page: &mut Document) {
+    page.heading(2, "Comparison");
+    for group in &comparison.groups {
+        page.heading(3, format!("{} events", units::exact(group.events)));
+        glance(comparison, group, page);
+        noise(comparison, group, page);
+        details(comparison, group, page);
+        left_out(group, page);
     }
-    for column in group.lanes.iter().filter(|column| column.turns().is_none()) {
-        let (what, tone) = match column.state {
-            State::Failed(..) => ("failed", Tone::Wrong),
-            _ => ("left out", Tone::Faint),
-        };
+    definitions(page);
+}
+
+/// One line a lane: the speed and the verdict on it.
+fn glance(comparison: &Comparison, group: &Group, page: &mut Document) {
+    let Some(reference) = group.reference() else {
+        page.text(Text::prose("No lane has figures."));
+        return;
+    };
+    if group.lanes.len() < 2 {
+        return;
+    }
+    let mut grid = Grid::new([
+        ("lane", Align::Left),
+        ("time once ready", Align::Right),
+        ("events/s", Align::Right),
+        ("times as fast as the first", Align::Right),
+        ("difference", Align::Left),
+        ("results", Align::Left),
+    ]);
+    let is_one_run = |column: &Column| column.turns().is_none_or(|turns| turns.len() < 2);
+    for column in &group.lanes {
         let mut cells = vec![Cell::from(column.lane.name())];
-        cells.extend((0..9).map(|_| Cell::from(String::new())));
-        cells.push(Cell::new(what, tone));
+        for measure in [&measures::ALL[1], &measures::ALL[3]] {
+            cells.push(measure.of(column).map_or_else(|| Cell::new("–", Tone::Faint), Cell::from));
+        }
+        if column.lane == reference.lane {
+            cells.extend([Cell::new("1", Tone::Faint), Cell::new("the first", Tone::Faint)]);
+        } else {
+            match against(comparison, group, column) {
+                Some((speed, verdict)) => {
+                    let text = if is_one_run(column) {
+                        units::number(speed.median)
+                    } else {
+                        speed.show(units::number)
+                    };
+                    cells.extend([Cell::from(text), verdict_cell(verdict)]);
+                }
+                None => cells.extend([Cell::new("–", Tone::Faint), Cell::new("–", Tone::Faint)]),
+            }
+        }
+        cells.push(results(group, column));
         grid.row(cells);
     }
     page.grid(grid);
-    noise(group, page);
-    let mut reasons: Vec<Text> = group.without_figures().filter_map(reason).collect();
-    reasons.dedup();
-    page.list(reasons);
-    for (lane, ratio) in group.measuring() {
-        let cost = ratio.map(|ratio| (ratio - 1.0) * 100.0);
-        let cost = cost.show(|percent| format!("{percent:.1} %"));
-        page.text(Text::plain(format!("Keeping a ledger costs {} {cost} of its time.", lane.name())));
+}
+
+/// How many times as fast a lane is as the first, and what that is worth; single reports are paired with each other.
+fn against(comparison: &Comparison, group: &Group, column: &Column) -> Option<(crate::Summary, Verdict)> {
+    if comparison.is_benchmark && column.is_verified {
+        return group.verdict(column);
+    }
+    let time = |column: &Column| Some(column.typical()?.wall_seconds);
+    let speed = time(group.reference()?)? / time(column)?;
+    Some((crate::Summary::of(&[speed])?, Verdict::Unknown))
+}
+
+fn verdict_cell(verdict: Verdict) -> Cell {
+    let tone = match verdict {
+        Verdict::Faster | Verdict::Slower => Tone::Plain,
+        Verdict::None | Verdict::Unclear | Verdict::Unknown => Tone::Faint,
+    };
+    Cell::new(verdict.word(), tone)
+}
+
+/// Whether the results are the expected ones or, of single reports, equal to those of the first.
+fn results(group: &Group, column: &Column) -> Cell {
+    match &column.state {
+        State::Failed(failed, runs, _) => {
+            Cell::new(format!("failed in {failed} of {runs} runs"), Tone::Wrong)
+        }
+        State::LeftOut(_) => Cell::new("left out", Tone::Faint),
+        State::Measured(_) if column.is_verified => Cell::from("as expected"),
+        State::Measured(_) => {
+            let digest = |column: &Column| Some(column.typical()?.report.as_ref()?.results_digest.clone());
+            let mut others = group.measured().filter(|other| other.lane != column.lane).peekable();
+            match (others.peek(), group.reference().and_then(digest)) {
+                (Some(_), Some(first)) if digest(column).as_ref() == Some(&first) => Cell::from("equal"),
+                (Some(_), Some(_)) => Cell::new("differ from the first", Tone::Wrong),
+                _ => Cell::new("not compared", Tone::Faint),
+            }
+        }
     }
 }
 
-fn row(group: &Group, column: &Column) -> Vec<Cell> {
-    let events = group.events as f64;
-    let show =
-        |measure: &dyn Fn(&Figures) -> Option<f64>, unit: fn(f64) -> String| match column.summary(measure) {
-            Some(summary) => Cell::from(shown(summary, unit)),
-            None => Cell::new("not measured", Tone::Faint),
-        };
-    let share = |of: fn(&Figures) -> Option<crate::comparison::Share>| {
-        let all: Option<Vec<_>> = column.turns().and_then(|turns| turns.values().map(of).collect());
-        let bound = all.as_ref().and_then(|all| all.first()).map_or("", |share| share.bound.sign());
-        let values: Vec<f64> = all.unwrap_or_default().iter().map(|share| share.value).collect();
-        match Summary::of(&values) {
-            Some(summary) => Cell::from(format!("{bound}{:.0} %", summary.median * 100.0)),
-            None => Cell::new("not measured", Tone::Faint),
-        }
-    };
-    let speed = match group.verdict(column) {
-        _ if group.reference().is_some_and(|reference| reference.lane == column.lane) => {
-            Cell::from(String::new())
-        }
-        Some((speed, Verdict::None)) => {
-            Cell::new(format!("none: {}", shown(speed, units::number)), Tone::Faint)
-        }
-        Some((speed, _)) => Cell::from(shown(speed, units::number)),
-        None => Cell::from(String::new()),
-    };
-    vec![
-        Cell::from(column.lane.name()),
-        show(&|figures| Some(figures.wall_seconds), units::seconds),
-        show(&|figures| Some(figures.whole_seconds), units::seconds),
-        show(&|figures| Some(events / figures.wall_seconds), units::scaled),
-        show(&|figures| Some(figures.wall_seconds / events), units::seconds),
-        speed,
-        show(
-            &|figures| Some(figures.cpu_seconds.unwrap_or(figures.whole_cpu_seconds) / events * 1e6),
-            units::number,
-        ),
-        share(Figures::ipc_of_busy),
-        share(Figures::ipc_of_cpu),
-        match column.summary(|figures| Some(figures.peak_rss_bytes as f64)) {
-            Some(summary) => Cell::from(units::bytes(summary.max)),
-            None => Cell::from(String::new()),
-        },
-        Cell::from(results(column)),
-    ]
-}
-
-/// A summary of one run has no spread.
-fn shown(summary: Summary, unit: impl Fn(f64) -> String) -> String {
-    if summary.min == summary.max { unit(summary.median) } else { summary.show(unit) }
-}
-
-/// Whether the results are the expected ones, or which they are.
-fn results(column: &Column) -> String {
-    let digest = |report: &RunReport| report.results_digest.chars().take(8).collect::<String>();
-    match column.typical().and_then(|figures| figures.report.as_deref()) {
-        _ if column.is_verified => "equal".to_owned(),
-        Some(report) => digest(report),
-        None => String::new(),
-    }
-}
-
-fn noise(group: &Group, page: &mut Document) {
+/// What two runs of one thing differ by.
+fn noise(comparison: &Comparison, group: &Group, page: &mut Document) {
     let noise = group.noise();
-    if noise.is_empty() {
-        page.text(Text::plain(
-            "Nothing was run twice in a turn: nobody knows how much of a difference is noise.",
+    if let Some(floor) = group.noise_floor() {
+        let pairs: Vec<String> = noise
+            .iter()
+            .map(|noise| format!("{} {}", noise.lane.name(), noise.speed.show(units::number)))
+            .collect();
+        let text = Text::prose("Noise: the same lane once more was, pair by pair, this many times as fast: ")
+            .words(pairs.join("; "))
+            .and(". A difference of less than a factor of ")
+            .words(units::number(floor.exp()))
+            .and(" is marked as none.");
+        page.text(text);
+    } else if comparison.is_benchmark && group.lanes.len() > 1 {
+        page.text(Text::prose(
+            "No lane was run twice here, so nobody knows how much of a difference is noise.",
         ));
-        return;
     }
-    let pairs: Vec<String> = noise
-        .iter()
-        .map(|noise| format!("{} {}", noise.lane.name(), shown(noise.speed, units::number)))
-        .collect();
-    let floor = group.noise_floor().map_or_else(String::new, |floor| units::number(floor.exp()));
-    page.text(Text::plain(format!(
-        "The noise, as the speed of the same against itself: {}. A ratio within {floor} either way is none.",
-        pairs.join("; ")
-    )));
+    for (lane, ratio) in group.measuring() {
+        let text = Text::prose("Measuring: with its ledger, ")
+            .words(lane.name())
+            .and(" took ")
+            .words(ratio.show(units::number))
+            .and(" of the time that it takes without.");
+        page.text(text);
+    }
 }
 
-/// Why a lane has no figures.
-fn reason(column: &Column) -> Option<Text> {
-    let name = Text::default().strong(column.lane.name());
-    Some(match &column.state {
-        State::Measured(_) => return None,
-        State::LeftOut(why) => name.words(format!(" left out: {why}")),
-        State::Failed(failed, of, why) => name.words(format!(" failed in {failed} of {of} runs: {why}")),
-    })
+/// Every measure of every lane, a family of lanes at a time.
+fn details(comparison: &Comparison, group: &Group, page: &mut Document) {
+    let families: Vec<_> = comparison.families();
+    let mut single: Vec<&Column> = Vec::new();
+    let mut tables: Vec<(String, Vec<&Column>)> = Vec::new();
+    for family in &families {
+        let lanes: Vec<&Column> = group.lanes.iter().filter(|column| column.family() == *family).collect();
+        if lanes.len() > 1 {
+            tables.push((family_name(family), lanes));
+        } else {
+            single.extend(lanes);
+        }
+    }
+    for lanes in single.chunks(COLUMNS_MAX) {
+        page.grid(table("", lanes, group, |column| column.lane.name()));
+    }
+    for (family, lanes) in &tables {
+        for lanes in lanes.chunks(COLUMNS_MAX) {
+            let name = |column: &Column| match &column.lane.batch {
+                Some(batch) => batch_name(batch),
+                None => column.lane.name(),
+            };
+            page.grid(table(family, lanes, group, name));
+        }
+    }
+}
+
+fn table(title: &str, lanes: &[&Column], group: &Group, name: impl Fn(&Column) -> String) -> Grid {
+    let head = lanes.iter().map(|column| (name(column), Align::Right));
+    let mut grid = Grid::new([(title.to_owned(), Align::Left)].into_iter().chain(head));
+    for measure in &measures::ALL {
+        let cell = |column: &&Column| match &column.state {
+            State::Measured(_) => {
+                measure.of(column).map_or_else(|| Cell::new(NOT_MEASURED, Tone::Faint), Cell::from)
+            }
+            _ => Cell::new("–", Tone::Faint),
+        };
+        grid.row([Cell::from(measure.name)].into_iter().chain(lanes.iter().map(cell)));
+    }
+    let taken = |column: &&Column| match column.turns() {
+        Some(turns) if column.is_verified => Cell::from(turns.len().to_string()),
+        Some(_) => Cell::from("1"),
+        None => Cell::new("–", Tone::Faint),
+    };
+    grid.row([Cell::from("runs")].into_iter().chain(lanes.iter().map(taken)));
+    let results = lanes.iter().map(|column| results(group, column));
+    grid.row([Cell::from("results")].into_iter().chain(results));
+    grid
+}
+
+/// What has no figures, and why.
+fn left_out(group: &Group, page: &mut Document) {
+    let mut said = BTreeSet::new();
+    let mut items = Vec::new();
+    for column in group.without_figures() {
+        let (state, why) = match &column.state {
+            State::Failed(_, _, why) => ("failed, so that no figure of it is shown", why),
+            State::LeftOut(why) => ("was left out", why),
+            State::Measured(_) => continue,
+        };
+        let name = column.lane.name();
+        if said.insert((name.clone(), state)) {
+            items.push(Text::plain(format!("{name} {state}: {why}")));
+        }
+    }
+    page.list(items);
+}
+
+/// What the rows mean.
+fn definitions(page: &mut Document) {
+    page.text(Text::prose("What the rows are:"));
+    page.list(vec![
+        Text::prose("A figure is the median of its runs; in brackets the smallest and the largest."),
+        Text::prose(
+            "Time, start-up included: from before the first process is started until the last is gone. Once ready: from \
+             when all processes are ready; where a system does not tell this apart, it is the same.",
+        ),
+        Text::prose("Events/s: input events, whatever became of them, over either time."),
+        Text::prose("Time per event: the time once ready over input events. It is no latency; those of links are below."),
+        Text::prose(
+            "IPC overhead, of busy time: sending and receiving, encoding and decoding included, over all time in which \
+             nobody waited. ≥ stands where a part of it was not measured, ≤ where own work was not.",
+        ),
+        Text::prose(
+            "IPC overhead, of CPU: the CPU time of all processes that is not the stages' own work. Libraries' threads and \
+             the kernel's work for them are in it; of systems that do not tell start-up apart, that is too.",
+        ),
+        Text::prose(
+            "Times as fast: the first lane's time over this one's, once both are ready, of runs that stood next to each \
+             other; then their median.",
+        ),
+    ]);
 }
