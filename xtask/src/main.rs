@@ -25,6 +25,7 @@ mod npm;
 mod process;
 mod python;
 mod results;
+mod rolling;
 mod sdk;
 mod setup;
 mod split;

@@ -7,7 +7,7 @@
 use anyhow::{Context, Result, bail};
 
 use crate::steps::{self, Step};
-use crate::{example, process, sdk, split};
+use crate::{example, process, rolling, sdk, split};
 
 const STEPS: &[Step] = &[
     ("toolchains", toolchains),
@@ -17,6 +17,7 @@ const STEPS: &[Step] = &[
     ("Go SDK", sdk::setup_go),
     ("C++ SDK", sdk::setup_cpp),
     ("event pipeline", example::setup),
+    ("rolling features", rolling::setup),
     ("split baseline", split::setup),
 ];
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::example::{self, Placement};
 use crate::input::{self, Input};
 use crate::steps::{self, Step};
-use crate::{cmake, conformance, modrun, process, python, sdk, setup, split};
+use crate::{cmake, conformance, modrun, process, python, rolling, sdk, setup, split};
 
 const STEPS: &[Step] = &[
     ("format", || cargo(&["fmt", "--all", "--check"])),
@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     ("golden runs, 100k events", || golden_runs(100_000)),
     ("golden runs, 1M events", || golden_runs(1_000_000)),
     ("golden run in batches of 7 events", small_batches),
+    ("rolling features", rolling::test),
     ("golden run without add-ons of Node", without_addons),
     ("golden run, 10M events through a pipe", || example::verified_pipe(Input::plain(10_000_000))),
     ("simdjson baseline", simdjson_baseline),

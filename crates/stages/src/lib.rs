@@ -7,6 +7,7 @@
 //! | `filter` | transform | keeps the events for which an expression is true |
 //! | `project` | transform | picks, renames and computes columns |
 //! | `aggregate` | transform | groups and counts, sums, averages |
+//! | `rolling` | transform | adds numbers about the last values of a key |
 //! | `file` | sink | writes NDJSON |
 //!
 //! Guarantees: a bad event costs only itself and becomes a dead letter; output does not depend on the number of
@@ -19,6 +20,7 @@ mod file_source;
 mod filter;
 mod json;
 mod project;
+mod rolling;
 mod selection;
 
 use std::sync::Arc;
@@ -34,5 +36,6 @@ pub fn builtin() -> Vec<Arc<dyn Kind>> {
         Arc::new(json::Json),
         Arc::new(filter::Filter),
         Arc::new(project::Project),
+        Arc::new(rolling::Rolling),
     ]
 }

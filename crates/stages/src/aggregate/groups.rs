@@ -19,7 +19,7 @@ use super::mistyped;
 use modrun_core::value::Column;
 
 /// All keys so far.
-pub(super) struct Groups {
+pub(crate) struct Groups {
     types: Vec<Type>,
     keys: Keys,
     codes: Codes,
@@ -28,16 +28,16 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    pub(super) fn new(types: Vec<Type>) -> Self {
+    pub(crate) fn new(types: Vec<Type>) -> Self {
         Self { types, keys: Keys::default(), codes: Codes::default(), ids: Vec::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.keys.ends.len()
     }
 
     /// The group of each row, new ones included. Give the buffer back to [`Groups::recycle`].
-    pub(super) fn of_rows(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+    pub(crate) fn of_rows(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
         let mut ids = std::mem::take(&mut self.ids);
         ids.clear();
         ids.reserve(rows);
@@ -54,24 +54,24 @@ impl Groups {
         Ok(ids)
     }
 
-    pub(super) fn recycle(&mut self, ids: Vec<u32>) {
+    pub(crate) fn recycle(&mut self, ids: Vec<u32>) {
         self.ids = ids;
     }
 
     /// The group of a key that is already bytes.
-    pub(super) fn group(&mut self, key: &[u8]) -> u32 {
+    pub(crate) fn group(&mut self, key: &[u8]) -> u32 {
         self.keys.group(key)
     }
 
     /// All groups in the order of their keys.
-    pub(super) fn sorted(&self) -> Vec<u32> {
+    pub(crate) fn sorted(&self) -> Vec<u32> {
         let mut ids: Vec<u32> = (0..self.len() as u32).collect();
         ids.sort_unstable_by_key(|id| self.keys.get(*id));
         ids
     }
 
     /// The key columns of some groups.
-    pub(super) fn decode(&self, ids: &[u32]) -> Vec<ArrayRef> {
+    pub(crate) fn decode(&self, ids: &[u32]) -> Vec<ArrayRef> {
         let mut keys: Vec<&[u8]> = ids.iter().map(|id| self.keys.get(*id)).collect();
         self.types.iter().map(|key_type| key::read_column(*key_type, &mut keys)).collect()
     }

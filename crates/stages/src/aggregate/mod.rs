@@ -22,7 +22,7 @@
 
 mod accumulator;
 mod call;
-mod groups;
+pub(crate) mod groups;
 mod key;
 mod layout;
 #[cfg(test)]
