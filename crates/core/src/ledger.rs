@@ -175,7 +175,7 @@ impl Ledger {
         self.cells.move_to_starved(stage, activity, waited);
     }
 
-    /// What the rows of all stages have come to by now.
+    /// What the rows of all stages have come to by now: they add up to the time since it was opened.
     pub fn so_far(&mut self) -> Vec<Row> {
         let (stage, activity) = self.current;
         self.enter(stage, activity);
@@ -193,11 +193,6 @@ impl Ledger {
     /// How often it has read its clocks.
     pub fn reads(&self) -> Reads {
         self.clocks.as_ref().map(|clocks| clocks.reads).unwrap_or_default()
-    }
-
-    /// Closes the account: one row per stage of the chain, adding up to the loop's lifetime.
-    pub fn close(mut self) -> Vec<Row> {
-        self.so_far()
     }
 }
 
@@ -303,7 +298,7 @@ mod tests {
         pass(3, 2);
         ledger.enter(0, Activity::Starved);
         pass(2, 0);
-        let rows = ledger.close();
+        let rows = ledger.so_far();
 
         let ms = Duration::from_millis;
         assert_eq!(rows[0].spent(Activity::Starved), ms(7));
@@ -337,7 +332,7 @@ mod tests {
         assert_eq!(ledger.since(), None);
         ledger.starved_for(Duration::from_millis(1));
         assert_eq!(ledger.reads(), Reads::default());
-        assert_eq!(ledger.close(), [Row::default(); 2]);
+        assert_eq!(ledger.so_far(), [Row::default(); 2]);
     }
 
     #[test]
@@ -348,7 +343,7 @@ mod tests {
         ledger.enter(0, Activity::Process);
         world.pass(ms(10), ms(1));
         ledger.starved_for(ms(9));
-        let rows = ledger.close();
+        let rows = ledger.so_far();
         assert_eq!((rows[0].spent(Activity::Process), rows[0].spent(Activity::Starved)), (ms(1), ms(9)));
     }
 }

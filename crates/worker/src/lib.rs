@@ -89,11 +89,11 @@ impl Finished {
 impl Worker {
     /// Runs to the end of the input.
     pub fn run(mut self) -> Result<Finished> {
-        let begin = self.env.clock.now();
         // A loop that only forwards, from process to process, has a row of its own.
         let rows = self.chain.len().max(1);
         let mut ledger =
             if self.measured { Ledger::open(self.env.clock.clone(), rows) } else { Ledger::off(rows) };
+        let begin = ledger.since().unwrap_or_else(|| self.env.clock.now());
         let (stages, counts) = self.chain.seen();
         self.live.show_loop(stages, ledger.watch(), counts);
         let tail = self.chain.len().saturating_sub(1);
@@ -117,11 +117,11 @@ impl Worker {
         self.end(end, partials, tail, &mut ledger)?;
         self.outlet.finish(tail, &mut ledger)?;
         let (steps, tallies, sink) = self.chain.close();
+        let rows = ledger.so_far();
+        let lifetime = ledger.since().unwrap_or_else(|| self.env.clock.now()) - begin;
         let reads = ledger.reads();
-        let rows = ledger.close();
         let forwarding = steps.is_empty().then(|| rows[0]);
         let stages = steps.into_iter().zip(rows).zip(tallies).map(|((step, row), tally)| (step, row, tally));
-        let lifetime = self.env.clock.now() - begin;
         Ok(Finished { stages: stages.collect(), forwarding, sink, lifetime, reads })
     }
 
