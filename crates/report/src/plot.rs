@@ -271,7 +271,7 @@ fn scalable(svg: &str, title: &str, prefix: &str) -> String {
         svg[begin..].split('"').next()
     };
     let (width, height) = (size("width").unwrap_or("100"), size("height").unwrap_or("100"));
-    let label = title.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    let label = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     let old = format!(" width=\"{width}\" height=\"{height}\"");
     let new = format!(" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{label}\"");
     svg.replacen(&old, &new, 1)
@@ -307,6 +307,7 @@ mod tests {
             assert!(svg.contains("&lt;b&gt;$x$"), "{svg}");
             assert!(!svg.contains("<b>") && !svg.contains("<i>"), "{svg}");
             assert!(svg.contains("viewBox"), "{svg}");
+            assert!(svg.contains("aria-label=\"&lt;i&gt;\""), "{svg}");
         }
         assert!(plot.file().contains("prefers-color-scheme"));
     }

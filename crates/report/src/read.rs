@@ -79,7 +79,7 @@ impl Measured {
                     let is_verified = matches!(run.outcome, Outcome::Verified(_));
                     self.runs.push(Measurement { run: *run, file: self.files, is_verified });
                 }
-                Err(error) if at + 1 == lines.len() && (error.is_eof() || !is_whole) => {
+                Err(error) if at + 1 == lines.len() && error.is_eof() && !is_whole => {
                     self.notes.push(format!("The last line of {name} is broken off and was left out."));
                 }
                 Err(error) => {
