@@ -1,4 +1,4 @@
 /** Reads a file in blocks of whole lines, without looking inside. */
 import { fileBlocks, run, source } from "modular-runtime";
 
-run(source<{ path: string }>(({ config }) => fileBlocks(config.path, { block: 4 << 20 })));
+run(source<{ path: string }>(({ config }) => fileBlocks(config.path, { block: 2 << 20 })));
