@@ -1,7 +1,8 @@
-//! `cargo xtask results`: the published comparison once more, with what this project makes of it, as `docs/results.md`.
+//! `cargo xtask results`: the published comparison once more, as `docs/results.md`, and a workload with real computation
+//! beside it, as `docs/results-of-work.md`.
 //!
 //! ```text
-//! modrun bench … --baselines ──▶ target/xtask/results.jsonl ──▶ page of modrun-report + what was claimed ──▶ docs/results.md
+//! modrun bench … ──▶ target/xtask/results/NAME.jsonl ──▶ pages of modrun-report + what was claimed ──▶ docs/
 //! ```
 //!
 //! Guarantees: every figure but the published ones is taken from the file of runs; what was left out is named.
@@ -10,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use modrun_core::Busy;
 use modrun_report::comparison::{Column, Comparison, Group, Share};
 use modrun_report::document::{Cell, Document, Grid, Text};
 use modrun_report::read::Measured;
@@ -17,7 +19,7 @@ use modrun_report::record::Figures;
 use modrun_report::{Align, Summary, units};
 
 use crate::bench::contender::Contender;
-use crate::{cmake, example, modrun, process, python, split};
+use crate::{cmake, example, modrun, process, python, rolling, split};
 
 /// How to make it.
 #[derive(clap::Args)]
@@ -25,14 +27,61 @@ pub(crate) struct Args {
     /// How many turns
     #[arg(long, value_name = "N", default_value_t = 5)]
     runs: u32,
-    /// Only write the page, from the runs in a file
-    #[arg(long, value_name = "FILE.jsonl")]
+    /// Only write the pages, from the runs in a folder
+    #[arg(long, value_name = "FOLDER")]
     from: Option<PathBuf>,
 }
 
+/// Where runs are recorded.
+const RUNS: &str = "target/xtask/results";
+/// What is measured: the name of its file, the pipeline, and how.
+const BENCHES: [(&str, &str, &[&str]); 4] = [
+    (
+        COMPARISON,
+        modrun::PIPELINE,
+        &[
+            "--placements",
+            "one-process,polyglot",
+            "--batch",
+            "1,10,100,1000,adaptive",
+            "--events",
+            "100000,1000000,10000000",
+            "--baselines",
+            "--ledger-cost",
+            "--leave-out-above",
+            LEAVE_OUT_ABOVE,
+        ],
+    ),
+    (
+        PRICES,
+        modrun::PIPELINE,
+        &["--price", "--placements", "polyglot", "--batch", "300,1000,30000,adaptive", "--events", "1000000"],
+    ),
+    (
+        WORK,
+        rolling::PIPELINE,
+        &["--placements", "one-process,process,go,cpp,typescript,python", "--events", "100000,1000000"],
+    ),
+    (
+        WORK_PRICES,
+        rolling::PIPELINE,
+        &[
+            "--price",
+            "--placements",
+            "process,go,cpp,typescript,python",
+            "--batch",
+            "300,30000",
+            "--events",
+            "300000",
+        ],
+    ),
+];
+const COMPARISON: &str = "comparison";
+const PRICES: &str = "prices";
+const WORK: &str = "work";
+const WORK_PRICES: &str = "work-prices";
+
 const MONOLITH: &str = "bench/baselines/monolith-cpp";
-const PAGE: &str = "docs/results.md";
-const PLOTS: &str = "docs/results";
 /// What is slower than 300k events/s is not run at 10M events.
 const LEAVE_OUT_ABOVE: &str = "34";
 /// The system that the claims are about.
@@ -46,16 +95,22 @@ const PUBLISHED: [(u64, f64); 2] = [(100_000, 2.8), (1_000_000, 3.7)];
 /// An estimate that is off by no more has held.
 const HELD: f64 = 0.1;
 
-/// Measures, unless it was done, and writes the page.
+/// Measures, unless it was done, and writes the pages.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let runs = match &args.from {
-        Some(file) => file.clone(),
+    let folder = match &args.from {
+        Some(folder) => folder.clone(),
         None => measure(args.runs)?,
     };
-    let text = fs::read_to_string(&runs).with_context(|| format!("cannot read `{}`", runs.display()))?;
-    let mut measured = Measured::default();
-    measured.add("results.jsonl", &text).with_context(|| format!("cannot read `{}`", runs.display()))?;
-    write(&Comparison::of(&measured), args.runs)
+    let read = |name: &str| -> Result<Comparison> {
+        let path = folder.join(name).with_extension("jsonl");
+        let cannot = || format!("cannot read `{}`", path.display());
+        let mut measured = Measured::default();
+        measured.add(name, &fs::read_to_string(&path).with_context(cannot)?).with_context(cannot)?;
+        Ok(Comparison::of(&measured))
+    };
+    let (comparison, work) = (read(COMPARISON)?, read(WORK)?);
+    published(&comparison, &read(PRICES)?)?;
+    with_work(&work, &comparison, &read(WORK_PRICES)?)
 }
 
 fn measure(runs: u32) -> Result<PathBuf> {
@@ -64,39 +119,120 @@ fn measure(runs: u32) -> Result<PathBuf> {
     split::build()?;
     modrun::build()?;
     example::setup()?;
-    let output = Path::new("target/xtask/results.jsonl");
-    fs::create_dir_all(process::root().join("target/xtask"))?;
-    let mut command = process::command(modrun::program(), &["bench", modrun::PIPELINE]);
-    command.args(["--placements", "one-process,polyglot", "--batch", "1,10,100,1000,adaptive"]);
-    command.args(["--events", "100000,1000000,10000000", "--runs", &runs.to_string(), "--baselines"]);
-    command.args(["--ledger-cost", "--leave-out-above", LEAVE_OUT_ABOVE, "--data", "bench/data"]);
-    command.arg("--output").arg(output);
-    process::look_first_in(&mut command, python::PROGRAMS);
-    process::run(&mut command)?;
-    Ok(process::root().join(output))
+    rolling::setup()?;
+    let folder = process::root().join(RUNS);
+    fs::create_dir_all(&folder)?;
+    for (name, pipeline, options) in BENCHES {
+        let mut command = process::command(modrun::program(), &["bench", pipeline]);
+        command.args(options).args(["--runs", &runs.to_string(), "--data", "bench/data"]);
+        command.arg("--output").arg(Path::new(RUNS).join(name).with_extension("jsonl"));
+        process::look_first_in(&mut command, python::PROGRAMS);
+        process::run(&mut command)?;
+    }
+    Ok(folder)
 }
 
-/// Writes the page and its plots.
-fn write(comparison: &Comparison, runs: u32) -> Result<()> {
+/// The page about the published comparison.
+fn published(comparison: &Comparison, prices: &Comparison) -> Result<()> {
     let mut page = modrun_report::page::document(comparison);
     page.title = "The published comparison, redone".to_owned();
     claims(comparison, &mut page);
-    page.heading(2, "How to do it again");
+    modrun_report::page::prices_section(prices, &mut page);
+    again(&mut page);
+    page.text(Text::prose("What is slower than 300k events/s is left out at 10M events."));
+    write(&page, "results")
+}
+
+/// The page about the workload with real computation.
+fn with_work(work: &Comparison, parsing: &Comparison, prices: &Comparison) -> Result<()> {
+    let mut page = Document::new("Where a split costs nothing, and where it does");
     page.text(
-        Text::prose("`cargo xtask results` builds everything, measures, and writes this page; it took ")
-            .words(format!("{runs} turns. "))
-            .and("What is slower than 300k events/s is left out at 10M events."),
+        Text::prose("Two pipelines with the same input, at 1M events and with adaptive batches. In ")
+            .link("one", "../examples/event-pipeline")
+            .and(", nearly all the work is parsing, which takes some 30 ns an event; in ")
+            .link("the other", "../examples/rolling-features")
+            .and(", each event takes some hundred operations more. The same boundary is much of the first and little of the \
+                  second. What a language takes longer for the same operations is its work, and no price of the boundary:"),
     );
-    let folder = process::root().join(PLOTS);
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
+    let mut grid = Grid::new([
+        ("pipeline", Align::Left),
+        ("placement", Align::Left),
+        ("own work by event", Align::Right),
+        ("IPC by event", Align::Right),
+        ("IPC, of busy time", Align::Right),
+        ("times as fast as one process", Align::Right),
+        ("difference", Align::Left),
+    ]);
+    for comparison in [parsing, work] {
+        for group in comparison.groups.iter().filter(|group| group.events == BESIDE) {
+            for column in group.measured().filter(|column| is_beside(column)) {
+                grid.row(beside(group, column));
+            }
+        }
     }
-    fs::create_dir_all(&folder)?;
+    page.grid(grid);
+    page.text(Text::prose(
+        "Own work and IPC are sums over all loops, of which several run at a time; a loop that had no core for a while \
+         counts as busy. What is under the noise is no difference.",
+    ));
+    modrun_report::page::sections(work, &mut page);
+    modrun_report::page::prices_section(prices, &mut page);
+    again(&mut page);
+    write(&page, "results-of-work")
+}
+
+/// The number of events at which the two workloads are put beside each other.
+const BESIDE: u64 = 1_000_000;
+
+fn is_beside(column: &Column) -> bool {
+    column.lane.placement.is_some() && column.lane.batch.as_deref().is_none_or(|batch| batch == "adaptive")
+}
+
+fn beside(group: &Group, column: &Column) -> [String; 7] {
+    let report = |figures: &Figures| figures.report.clone();
+    let by_event = |of: fn(&Busy) -> f64| {
+        let sum = |figures: &Figures| {
+            let report = report(figures)?;
+            let stages: f64 = report.stages.iter().map(|stage| of(&stage.busy)).sum();
+            Some((stages + of(&report.forwarding.busy)) / group.events as f64)
+        };
+        column.summary(sum).map_or_else(String::new, |summary| units::seconds(summary.median))
+    };
+    let pipeline = column.typical().and_then(report).map_or_else(String::new, |report| report.pipeline);
+    let (speed, verdict) = match group.verdict(column) {
+        Some((speed, verdict)) => (speed.show(units::number), verdict.word().to_owned()),
+        None => Default::default(),
+    };
+    let is_first = group.reference().is_some_and(|first| first.lane == column.lane);
+    [
+        pipeline,
+        column.lane.placement.clone().unwrap_or_default(),
+        by_event(|busy| busy.processing_seconds),
+        by_event(|busy| busy.ipc_send_seconds + busy.ipc_receive_seconds),
+        share(column, Figures::ipc_of_busy),
+        if is_first { "1".to_owned() } else { speed },
+        if is_first { "the first".to_owned() } else { verdict },
+    ]
+}
+
+fn again(page: &mut Document) {
+    page.heading(2, "How to do it again");
+    page.text(Text::prose("`cargo xtask results` builds everything, measures, and writes this page."));
+}
+
+/// Writes a page into `docs/`, and its plots into a folder of the same name.
+fn write(page: &Document, name: &str) -> Result<()> {
+    let docs = process::root().join("docs");
+    let (file, plots) = (docs.join(name).with_extension("md"), docs.join(name));
+    if plots.exists() {
+        fs::remove_dir_all(&plots)?;
+    }
+    fs::create_dir_all(&plots)?;
     for plot in page.plots() {
-        fs::write(folder.join(plot.file_name()), plot.file())?;
+        fs::write(plots.join(plot.file_name()), plot.file())?;
     }
-    fs::write(process::root().join(PAGE), page.markdown(Some("results")))?;
-    println!("wrote {PAGE} and {PLOTS}/");
+    fs::write(&file, page.markdown(Some(name)))?;
+    println!("wrote docs/{name}.md and docs/{name}/");
     Ok(())
 }
 

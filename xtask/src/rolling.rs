@@ -6,6 +6,8 @@ use crate::input::{self, Input};
 use crate::{cmake, go, modrun, npm, process, python, sdk};
 
 const FOLDER: &str = "examples/rolling-features";
+/// The pipeline's file.
+pub(crate) const PIPELINE: &str = "examples/rolling-features/pipeline.yaml";
 /// How the stage `features` runs.
 const PLACEMENTS: [&str; 6] = ["one-process", "process", "python", "typescript", "go", "cpp"];
 const EVENTS: u64 = 100_000;
@@ -28,7 +30,7 @@ pub(crate) fn test() -> Result<()> {
     go::check(FOLDER)?;
     let input = Input::plain(EVENTS);
     input.generate_once()?;
-    let pipeline = process::root().join(FOLDER).join("pipeline.yaml");
+    let pipeline = process::root().join(PIPELINE);
     for placement in PLACEMENTS {
         let (output, report) = (input::scratch("rolling.ndjson")?, input::scratch("rolling.json")?);
         let command = process::command(modrun::program(), &[]);

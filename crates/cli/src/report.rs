@@ -40,6 +40,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             .map_err(Failure::Arguments)?;
         measured.add(&name, &text).map_err(|wrong| Failure::Arguments(anyhow!("`{shown}`, {wrong}")))?;
     }
+    let pipelines = Vec::from_iter(measured.pipelines());
+    if pipelines.len() > 1 {
+        return Err(Failure::Arguments(anyhow!(
+            "the files are of different pipelines, whose figures cannot be compared: {}\nmake a page of each",
+            pipelines.join(", ")
+        )));
+    }
     let page = modrun_report::page::document(&Comparison::of(&measured));
     write(&args.output, &page.html())?;
     if let Some(path) = &args.markdown {

@@ -3,6 +3,7 @@
 //! Guarantees: every line of a file is understood or refused by its number. Only the last line of a benchmark's file may
 //! be broken off, as when the benchmark was interrupted; that is noted.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use modrun_core::RunReport;
@@ -51,6 +52,16 @@ impl fmt::Display for Wrong {
 impl std::error::Error for Wrong {}
 
 impl Measured {
+    /// The pipelines that were measured, by name.
+    #[must_use]
+    pub fn pipelines(&self) -> BTreeSet<&str> {
+        let of_runs = self.runs.iter().filter_map(|measured| match &measured.run.outcome {
+            Outcome::Verified(figures) => Some(figures.report.as_ref()?.pipeline.as_str()),
+            Outcome::Failed(_) | Outcome::LeftOut(_) => None,
+        });
+        self.sessions.iter().map(|session| session.pipeline.as_str()).chain(of_runs).collect()
+    }
+
     /// Adds what is in a file that is called `name` in tables.
     ///
     /// # Errors

@@ -65,14 +65,6 @@ impl Journal {
         Ok(Self { path: path.to_owned(), file, done, left_out })
     }
 
-    /// The runs in the file at `path`.
-    pub(crate) fn runs(path: &Path) -> Result<Vec<Run>, Failure> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        let (_, lines) = read(&text).map_err(|(line, why)| anyhow!("line {line}: {why}"))?;
-        let run = |line| if let Line::Run(run) = line { Some(*run) } else { None };
-        Ok(lines.into_iter().filter_map(run).collect())
-    }
-
     /// Whether a run is in it.
     pub(crate) fn has(&self, lane: &Lane, turn: u32) -> bool {
         self.left_out.contains(lane) || self.done.contains(&(lane.clone(), turn))

@@ -155,14 +155,15 @@ fn sweep(placements: &mut Placements, args: &Args) -> Result<Vec<String>, Failur
 /// Shows what is in the journal.
 fn finish(args: &Args, failed: u32) -> Result<(), Failure> {
     let name = args.output.display().to_string();
-    if !args.price {
-        let text = std::fs::read_to_string(&args.output).with_context(|| format!("cannot read `{name}`"))?;
-        let mut measured = Measured::default();
-        measured.add(&name, &text).with_context(|| format!("cannot read `{name}`"))?;
-        show::output(&modrun_report::page::summary(&Comparison::of(&measured)))?;
+    let text = std::fs::read_to_string(&args.output).with_context(|| format!("cannot read `{name}`"))?;
+    let mut measured = Measured::default();
+    measured.add(&name, &text).with_context(|| format!("cannot read `{name}`"))?;
+    let comparison = Comparison::of(&measured);
+    if args.price {
+        let prices = modrun_report::page::prices(&comparison);
+        show::output(&prices.ok_or_else(|| anyhow!("there are too few verified runs for a price"))?)?;
     } else {
-        let text = price::shown(&Journal::runs(&args.output)?);
-        show::output(&text.ok_or_else(|| anyhow!("there are too few verified runs for a price"))?)?;
+        show::output(&modrun_report::page::summary(&comparison))?;
     }
     show::note(format!("every run is in `{name}`; `modrun report {name}` makes a page of it"));
     match failed {

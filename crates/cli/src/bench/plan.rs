@@ -7,6 +7,7 @@ use modrun_plan::{Plan, Program};
 use super::lanes::Kind;
 use crate::failure::Failure;
 use crate::{build, pipeline, show};
+use modrun_report::price::AS_WRITTEN;
 
 /// The placement that the pipeline itself has.
 const OWN: &str = ".";
@@ -21,9 +22,6 @@ pub(crate) struct Placements {
 }
 
 impl Placements {
-    /// What a person calls the pipeline's own placement.
-    pub(crate) const AS_WRITTEN: &str = "as written";
-
     /// Checks the pipeline under each placement: a file, a name, or `STAGE=WORD` for one word of its own changed.
     pub(crate) fn load(file: &Path, names: &[String], overrides: &[String]) -> Result<Self, Failure> {
         let mut all = Self { file: file.to_owned(), overrides: overrides.to_vec(), all: Vec::new() };
@@ -91,7 +89,7 @@ impl Placements {
 }
 
 fn shown(name: &str) -> &str {
-    if name == OWN { Placements::AS_WRITTEN } else { name }
+    if name == OWN { AS_WRITTEN } else { name }
 }
 
 /// Whether it is one word of a placement, such as `rules=python`.

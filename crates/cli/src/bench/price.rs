@@ -4,8 +4,8 @@
 //! prices that follow say of other batch sizes, and of whole placements, is compared with runs that were held out.
 
 use modrun_plan::Program;
-use modrun_report::price::Prices;
-use modrun_report::record::{Lane, Purpose, Run};
+use modrun_report::price::AS_WRITTEN;
+use modrun_report::record::{Lane, Purpose};
 
 use super::lanes::{Batch, MODRUN};
 use super::plan::Placements;
@@ -43,7 +43,7 @@ pub(crate) fn lanes(
         events,
         purpose,
     };
-    let mut lanes = vec![lane(Placements::AS_WRITTEN, None, Purpose::Figure)];
+    let mut lanes = vec![lane(AS_WRITTEN, None, Purpose::Figure)];
     for boundary in boundaries {
         lanes.extend(FITTED.map(|batch| lane(boundary, Some(batch), Purpose::Figure)));
         lanes.push(lane(boundary, Some(HELD_OUT), Purpose::HeldOut));
@@ -52,12 +52,6 @@ pub(crate) fn lanes(
         lanes.extend(batches.iter().map(|&batch| lane(placement, Some(batch), Purpose::HeldOut)));
     }
     lanes
-}
-
-/// The prices and how far they can be trusted; `None` if too few runs are there.
-pub(crate) fn shown(runs: &[Run]) -> Option<String> {
-    let prices = Prices::of(runs, Placements::AS_WRITTEN)?;
-    Some(prices.markdown(&prices.predictions(runs)))
 }
 
 #[cfg(test)]

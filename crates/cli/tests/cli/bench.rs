@@ -123,5 +123,47 @@ fn a_price_is_made_of_stages_moved_out_one_at_a_time() {
     for part in ["| count | process |", "- `count` in process: ", "| processes.yaml | adaptive | 20,000 |"] {
         assert!(ended.stdout.contains(part), "`{part}` is not in\n{}", ended.stdout);
     }
+    folder.run(&["report", "bench.jsonl", "--markdown", "page.md"]).succeeded();
+    for part in ["## What a boundary costs", "- `count` in process: ", "CPU time is off by "] {
+        assert!(folder.read("page.md").contains(part), "`{part}` is not in the page");
+    }
     folder.run(&["bench", "counts.yaml", "--price", "--again"]).failed(2, &["no boundary to price"]);
+}
+
+#[test]
+fn a_report_is_one_page_and_its_plots() {
+    let folder = folder();
+    folder.run(&["bench", "counts.yaml", "--events", "2000", "--runs", "1"]).succeeded();
+    folder.run(&["report", "bench.jsonl", "--output", "page.html", "--markdown", "page.md"]).succeeded();
+    let (html, markdown) = (folder.read("page.html"), folder.read("page.md"));
+    assert!(html.starts_with("<!doctype html>") && html.contains("<svg"), "{}", &html[..200]);
+    for elsewhere in ["src=\"", "<link", "@import", "<script"] {
+        assert!(!html.contains(elsewhere), "the page needs more than itself: `{elsewhere}`");
+    }
+    let plots: Vec<&str> =
+        markdown.split("](page/").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(!plots.is_empty(), "{markdown}");
+    plots.iter().for_each(|plot| assert!(folder.read(&format!("page/{plot}")).contains("<svg"), "{plot}"));
+    let printed = folder.run(&["report", "bench.jsonl", "--output", "-"]).succeeded();
+    assert_eq!(printed.stdout, html);
+}
+
+#[test]
+fn a_report_says_which_file_it_cannot_use_and_why() {
+    let folder = folder();
+    let report = |files: &[&str]| folder.run(&[&["report"], files].concat());
+    report(&["missing.json"]).failed(2, &["cannot read `missing.json`"]);
+    folder.write("empty.json", "");
+    report(&["empty.json"]).failed(2, &["`empty.json`, line 1: the file is empty"]);
+    folder.write("other.json", "{\"a\": 1}\n");
+    report(&["other.json"]).failed(2, &["`other.json`, line 1: it is no run report", "modrun run --report"]);
+    for name in ["counts", "others"] {
+        let pipeline = folder.read("counts.yaml").replace("pipeline: counts", &format!("pipeline: {name}"));
+        folder.write(&format!("{name}.yaml"), &pipeline);
+        let output = format!("{name}.jsonl");
+        let bench = ["bench", &format!("{name}.yaml"), "--events", "200", "--runs", "1", "--output", &output];
+        folder.run(&bench).succeeded();
+    }
+    report(&["counts.jsonl", "others.jsonl"]).failed(2, &["different pipelines", "counts, others"]);
+    assert!(!folder.has("report.html"));
 }

@@ -14,6 +14,7 @@ mod share;
 use std::collections::BTreeMap;
 
 use crate::Summary;
+use crate::price::{Prediction, Prices};
 use crate::read::{Measured, Measurement};
 use crate::record::{Figures, Lane, Outcome, Purpose, Session};
 
@@ -33,6 +34,8 @@ pub struct Comparison {
     pub cores_taken: Vec<f64>,
     /// Whether the runs took turns: those of a benchmark do, single reports do not.
     pub is_benchmark: bool,
+    /// What boundaries cost, and what that says of runs that were held out; none where no sweep for it was made.
+    pub prices: Option<(Prices, Vec<Prediction>)>,
 }
 
 /// What ran on the same number of events.
@@ -80,12 +83,17 @@ impl Comparison {
         let mut sizes: Vec<u64> = measured.runs.iter().map(|measured| measured.run.lane.events).collect();
         sizes.sort_unstable();
         sizes.dedup();
+        let runs = || measured.runs.iter().map(|measured| &measured.run);
+        let prices = Prices::of(runs()).filter(|prices| !prices.of.is_empty());
         Self {
             groups: sizes.into_iter().map(|events| Group::of(events, &measured.runs)).collect(),
             sessions: measured.sessions.clone(),
             notes: measured.notes.clone(),
             cores_taken: measured.runs.iter().filter(|m| m.was_run()).map(|m| m.run.cores_taken).collect(),
             is_benchmark: !measured.sessions.is_empty() || measured.runs.iter().any(|m| m.is_verified),
+            prices: prices
+                .map(|prices| (prices.predictions(runs()), prices))
+                .map(|(said, prices)| (prices, said)),
         }
     }
 
@@ -267,6 +275,12 @@ impl Lane {
             Some(batch) => format!("{family}, {}", batch_name(batch)),
             None => family,
         }
+    }
+
+    /// Whether it moves one stage out only to find what that costs.
+    #[must_use]
+    pub fn is_swept(&self) -> bool {
+        self.placement.as_ref().is_some_and(|placement| placement.contains('='))
     }
 
     /// The number of events that travel together, where it is one.

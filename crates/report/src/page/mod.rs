@@ -1,7 +1,7 @@
 //! The page about measured runs: one module for each section.
 //!
 //! ```text
-//! Comparison ──▶ how it was made ─ comparison ─ batches and scaling ─ stages ─ links ─ load ─▶ Document
+//! Comparison ──▶ how it was made ─ comparison ─ batches and scaling ─ stages ─ links ─ prices ─ load ─▶ Document
 //! ```
 
 mod account;
@@ -9,6 +9,7 @@ mod curves;
 mod latency;
 mod machine;
 mod measures;
+mod price;
 mod tables;
 
 use crate::comparison::{Column, Comparison, Group};
@@ -30,6 +31,22 @@ pub fn summary(comparison: &Comparison) -> String {
     page.markdown(None)
 }
 
+/// Only the prices of boundaries, as text; `None` if there are too few runs for them.
+#[must_use]
+pub fn prices(comparison: &Comparison) -> Option<String> {
+    comparison.prices.as_ref()?;
+    let mut page = Document::new(title(comparison));
+    price::tables(comparison, &mut page);
+    Some(page.markdown(None))
+}
+
+/// Adds the prices of boundaries to a page about other runs.
+pub fn prices_section(comparison: &Comparison, page: &mut Document) {
+    page.heading(2, price::TITLE);
+    machine::made_by(comparison, page);
+    price::tables(comparison, page);
+}
+
 /// All sections, for a page that may have others.
 pub fn sections(comparison: &Comparison, page: &mut Document) {
     machine::made_by(comparison, page);
@@ -37,6 +54,10 @@ pub fn sections(comparison: &Comparison, page: &mut Document) {
     curves::batches(comparison, page);
     account::section(comparison, page);
     latency::section(comparison, page);
+    if comparison.prices.is_some() {
+        page.heading(2, price::TITLE);
+        price::tables(comparison, page);
+    }
     curves::load(comparison, page);
     curves::scaling(comparison, page);
     machine::section(comparison, page);
@@ -57,10 +78,11 @@ fn title(comparison: &Comparison) -> String {
 /// The lanes whose inside is shown: of each family, at its largest input, the smallest batch and the fastest one.
 fn shown(comparison: &Comparison) -> Vec<(&Group, &Column)> {
     let has_inside = |column: &Column| {
-        column.typical().is_some_and(|figures| {
-            figures.report.as_ref().is_some_and(|report| report.measuring.is_some())
-                || figures.parts.iter().any(|part| part.process_seconds.is_some())
-        })
+        !column.lane.is_swept()
+            && column.typical().is_some_and(|figures| {
+                figures.report.as_ref().is_some_and(|report| report.measuring.is_some())
+                    || figures.parts.iter().any(|part| part.process_seconds.is_some())
+            })
     };
     let mut shown: Vec<(&Group, &Column)> = Vec::new();
     for family in comparison.families() {
