@@ -48,7 +48,7 @@ enum Task {
     },
     /// Build, run the example pipeline in one process and split over four languages, verify, and show how fast it was
     Demo,
-    /// Redo the published comparison and write docs/results.md
+    /// Redo the published comparison and write docs/results.md and docs/results-of-work.md
     Results(results::Args),
     /// Measure
     #[command(subcommand)]

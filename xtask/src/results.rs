@@ -149,9 +149,9 @@ fn with_work(work: &Comparison, parsing: &Comparison, prices: &Comparison) -> Re
     page.text(
         Text::prose("Two pipelines with the same input, at 1M events and with adaptive batches. In ")
             .link("one", "../examples/event-pipeline")
-            .and(", nearly all the work is parsing, which takes some 30 ns an event; in ")
+            .and(", nearly all the work is parsing; in ")
             .link("the other", "../examples/rolling-features")
-            .and(", each event takes some hundred operations more. The same boundary is much of the first and little of the \
+            .and(", each event takes some hundreds of operations more. The same boundary is much of the first and little of the \
                   second. What a language takes longer for the same operations is its work, and no price of the boundary:"),
     );
     let mut grid = Grid::new([

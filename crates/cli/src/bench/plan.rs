@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use modrun_plan::{Plan, Program};
+use modrun_report::price::AS_WRITTEN;
 
 use super::lanes::Kind;
 use crate::failure::Failure;
 use crate::{build, pipeline, show};
-use modrun_report::price::AS_WRITTEN;
 
 /// The placement that the pipeline itself has.
 const OWN: &str = ".";
