@@ -143,6 +143,7 @@ impl Group {
             };
             place.push(Column::of(lane, &of_lane));
         }
+        group.lanes = beside_families(group.lanes);
         group
     }
 
@@ -178,6 +179,18 @@ impl Group {
         let all = self.lanes.iter().chain(&self.again).chain(&self.unmeasured);
         all.filter(|column| column.turns().is_none())
     }
+}
+
+/// Puts the lanes that were left out, which are recorded before anything is run, before the others of their family.
+fn beside_families(lanes: Vec<Column>) -> Vec<Column> {
+    let is_left_out = |column: &Column| matches!(column.state, State::LeftOut(_));
+    let (left_out, mut ordered): (Vec<_>, Vec<_>) = lanes.into_iter().partition(is_left_out);
+    for column in left_out {
+        let is_of_family = |other: &Column| other.family() == column.family() && !is_left_out(other);
+        let at = ordered.iter().position(is_of_family);
+        ordered.insert(at.unwrap_or(ordered.len()), column);
+    }
+    ordered
 }
 
 impl Column {
@@ -294,4 +307,32 @@ impl Lane {
 #[must_use]
 pub fn batch_name(batch: &str) -> String {
     if batch.parse::<u64>().is_ok() { format!("batch {batch}") } else { batch.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_out_stands_with_its_family() {
+        let column = |system: &str, batch: &str, state: State| {
+            let (system, batch) = (system.to_owned(), Some(batch.to_owned()));
+            let lane = Lane { system, placement: None, batch, events: 1, purpose: Purpose::Figure };
+            Column { lane, state, is_verified: true }
+        };
+        let left_out = || State::LeftOut("too long".to_owned());
+        let measured = || State::Measured(BTreeMap::new());
+        let lanes = vec![
+            column("split", "1", left_out()),
+            column("split", "2", left_out()),
+            column("other", "1", left_out()),
+            column("modrun", "1", measured()),
+            column("split", "10", measured()),
+        ];
+        let names: Vec<String> = beside_families(lanes).iter().map(|column| column.lane.name()).collect();
+        assert_eq!(
+            names,
+            ["modrun, batch 1", "split, batch 1", "split, batch 2", "split, batch 10", "other, batch 1"]
+        );
+    }
 }
