@@ -75,6 +75,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    modrun_runtime::system::keep_freed_memory();
     let done = match Command::parse().task {
         Task::Run(args) => run::run(args),
         Task::Bench(args) => bench::run(args),

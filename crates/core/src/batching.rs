@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How many rows a batch on a link should have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchPolicy {
-    /// As few as there are while the receiver is idle, more while it is busy.
+    /// What there is at once, unless a batch has left just before; more while the receiver is busy.
     #[default]
     Adaptive,
     /// So many; fewer at the end, or after `linger` where it is given.

@@ -4,8 +4,9 @@
 //! way, and the time.
 //!
 //! Guarantees: rows keep their order and their batch boundaries mean nothing. A `rows` policy gives exactly that many
-//! rows but at the end, or when the oldest row has lingered. The adaptive policy sends what there is while the
-//! receiver has little to do or nothing more is at hand, and gathers while it is busy.
+//! rows but at the end, or when the oldest row has lingered. The adaptive policy sends what there is at once if no batch
+//! has left just before; otherwise it gathers until the pace is kept, and on while the receiver is busy and more is at
+//! hand.
 //!
 //! Refuses: waiting. Whoever calls decides when to ask again; [`Batcher::deadline`] says until when at the latest.
 //!
@@ -13,7 +14,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -23,8 +24,8 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use modrun_core::{BatchPolicy, Error, Result, raw_schema};
 
-/// Where the adaptive policy stops gathering: beyond, a batch costs no less for each row.
-const ADAPTIVE_ROWS: usize = 16 << 10;
+/// Where the adaptive policy stops gathering: beyond, a batch costs hardly less for each row.
+const ADAPTIVE_ROWS: usize = 128 << 10;
 const ADAPTIVE_BYTES: usize = 1 << 20;
 /// With so many batches on their way, the receiver will not run dry while the next one is gathered.
 const BUSY_BATCHES: usize = 2;
@@ -45,6 +46,10 @@ pub(crate) struct Facts {
 /// Rows that wait for their batch.
 pub(crate) struct Batcher {
     policy: BatchPolicy,
+    /// How soon behind one adaptive batch the next one leaves that is not full.
+    pace: Duration,
+    /// When the last adaptive batch has left.
+    left: Option<Instant>,
     /// Whether rows hold lines of text.
     text: bool,
     waiting: VecDeque<RecordBatch>,
@@ -56,9 +61,10 @@ pub(crate) struct Batcher {
 }
 
 impl Batcher {
-    pub(crate) fn new(policy: BatchPolicy, schema: &SchemaRef) -> Self {
+    /// A batcher for rows of `schema`. With a `pace`, whoever calls must ask again at [`Batcher::deadline`].
+    pub(crate) fn new(policy: BatchPolicy, pace: Duration, schema: &SchemaRef) -> Self {
         let text = *schema == raw_schema();
-        Self { policy, text, waiting: VecDeque::new(), count: 0, bytes: 0, since: None }
+        Self { policy, pace, left: None, text, waiting: VecDeque::new(), count: 0, bytes: 0, since: None }
     }
 
     /// Adds rows behind those that wait.
@@ -79,8 +85,8 @@ impl Batcher {
     /// When rows that wait must leave at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.policy {
-            BatchPolicy::Rows { linger: Some(linger), .. } => self.since.map(|since| since + linger),
-            _ => None,
+            BatchPolicy::Rows { linger, .. } => Some(self.since? + linger?),
+            BatchPolicy::Adaptive => self.since.and(self.left).map(|left| left + self.pace),
         }
     }
 
@@ -92,7 +98,10 @@ impl Batcher {
         match self.policy {
             BatchPolicy::Adaptive => {
                 let full = self.count >= ADAPTIVE_ROWS || self.bytes >= ADAPTIVE_BYTES;
-                if full || facts.ended || !facts.more || facts.in_flight < BUSY_BATCHES {
+                let due = self.deadline().is_none_or(|deadline| deadline <= facts.now);
+                let busy = facts.more && facts.in_flight >= BUSY_BATCHES;
+                if full || facts.ended || (due && !busy) {
+                    self.left = Some(facts.now);
                     return self.take_gathered().map(Some);
                 }
             }

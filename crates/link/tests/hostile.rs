@@ -4,6 +4,7 @@
 
 use std::io::Write;
 use std::net::Shutdown;
+use std::num::NonZeroU32;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -151,7 +152,8 @@ fn hear(said: &[Vec<u8>]) -> Result<(usize, usize), Error> {
 
     let until = clock.now() + Duration::from_secs(30);
     host.ready(until)?.expect("what was said is there, and then the end");
-    let mut sender = HostSender::new(vec![host.clone()], BatchPolicy::Adaptive, clock);
+    let policy = BatchPolicy::Rows { rows: NonZeroU32::new(ROWS as u32).unwrap(), linger: None };
+    let mut sender = HostSender::new(vec![host.clone()], policy, clock);
     let receiver = HostReceiver::new(vec![host], 1 << 20);
     let ignore = &mut |_| {};
     for _ in 0..BATCHES {

@@ -16,7 +16,7 @@ use serde_json::Value;
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 #[schemars(rename = "Batch")]
 pub enum BatchSpec {
-    /// As few as there are while the receiver is idle, more while it is busy.
+    /// What there is at once, unless a batch has left just before; more while the receiver is busy.
     #[default]
     Adaptive,
     /// So many.

@@ -1,5 +1,7 @@
 //! The real world behind [`Env`]: this machine's clocks and files.
 
+pub use modrun_shm::keep_freed_memory;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;

@@ -26,16 +26,18 @@
 //! ```
 //!
 //! Neighbours: `modrun-runtime` starts stages with it and `sdk/rust` is the stage's side. This is the only crate with
-//! unsafe code: mapping and copying in `segment`, what happens between fork and exec in `spawn`, and taking over
-//! inherited descriptors in `socket`.
+//! unsafe code: mapping and copying in `segment`, what happens between fork and exec in `spawn`, taking over inherited
+//! descriptors in `socket`, and one call of the C library in `heap`.
 
 mod child;
+mod heap;
 mod segment;
 mod slots;
 mod socket;
 mod spawn;
 
 pub use child::{Child, Exit};
+pub use heap::keep_freed_memory;
 pub use segment::{Readable, Slot, Writable};
 pub use slots::ALIGNMENT;
 pub use socket::{inherited, pair};

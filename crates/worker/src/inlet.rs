@@ -47,7 +47,7 @@ impl SharedSource {
         shared
     }
 
-    fn next(&self, env: &Env, ledger: &mut Ledger) -> Result<Incoming> {
+    fn next(&self, env: &Env, until: Option<Instant>, ledger: &mut Ledger) -> Result<Incoming> {
         // A worker that fails ends the run; what it may have left half done is not used.
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if !turn.ended && self.live.stop.load(Ordering::Relaxed) {
@@ -58,8 +58,9 @@ impl SharedSource {
             return Ok(Incoming::End(turn.take_seq()));
         }
         ledger.enter(0, Activity::Process);
-        let polled =
-            turn.source.poll(env.clock.now() + POLL_MAX).map_err(|error| error.in_stage(&self.name))?;
+        let look = env.clock.now() + POLL_MAX;
+        let until = until.map_or(look, |until| until.min(look));
+        let polled = turn.source.poll(until).map_err(|error| error.in_stage(&self.name))?;
         let progress = turn.source.progress();
         self.live.bytes_read.store(progress.bytes_read, Ordering::Relaxed);
         let waited = progress.waited - std::mem::replace(&mut turn.waited, progress.waited);
@@ -107,7 +108,7 @@ impl Inlet {
     pub(crate) fn next(&self, env: &Env, until: Option<Instant>, ledger: &mut Ledger) -> Result<Incoming> {
         ledger.enter(0, Activity::Starved);
         let (link, traffic) = match self {
-            Inlet::Source(source) => return source.next(env, ledger),
+            Inlet::Source(source) => return source.next(env, until, ledger),
             Inlet::Host(host) => return host.next(env, until, ledger),
             Inlet::Link(link, traffic) => (link, traffic),
         };

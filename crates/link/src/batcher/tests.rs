@@ -1,11 +1,12 @@
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use arrow_array::types::UInt8Type;
 use arrow_array::{DictionaryArray, StringArray, UInt8Array};
 use modrun_core::value::ndjson;
 
 use super::*;
+
+const PACE: Duration = Duration::from_millis(5);
 
 /// Some instant; only differences matter.
 #[expect(clippy::disallowed_methods, reason = "an instant cannot be made otherwise")]
@@ -57,7 +58,7 @@ fn a_policy_of_rows_gives_as_many_and_the_rest_at_the_end() {
     for (size, inputs) in
         [(1, vec![5, 1, 7]), (3, vec![1, 1, 1, 10]), (4, vec![16, 2]), (100, vec![3, 4]), (7, vec![0, 7, 7])]
     {
-        let mut batcher = Batcher::new(rows(size, None), &schema());
+        let mut batcher = Batcher::new(rows(size, None), PACE, &schema());
         let now = begin();
         let (mut at, mut input, mut output) = (0, Vec::new(), Vec::new());
         for length in inputs {
@@ -80,7 +81,7 @@ fn a_policy_of_rows_gives_as_many_and_the_rest_at_the_end() {
 #[test]
 fn rows_leave_when_the_oldest_has_lingered() {
     let linger = Duration::from_millis(10);
-    let mut batcher = Batcher::new(rows(100, Some(linger)), &schema());
+    let mut batcher = Batcher::new(rows(100, Some(linger)), PACE, &schema());
     let now = begin();
     batcher.push(batch(0, 3), now);
     assert_eq!(batcher.deadline(), Some(now + linger));
@@ -92,7 +93,7 @@ fn rows_leave_when_the_oldest_has_lingered() {
 }
 
 #[test]
-fn the_adaptive_policy_gathers_only_while_the_receiver_is_busy_and_more_is_at_hand() {
+fn the_adaptive_policy_gathers_while_the_receiver_is_busy_and_more_is_at_hand() {
     let now = begin();
     let cases = [
         ("idle", Facts { in_flight: 0, more: true, ended: false, now }, true),
@@ -101,16 +102,36 @@ fn the_adaptive_policy_gathers_only_while_the_receiver_is_busy_and_more_is_at_ha
         ("at the end", Facts { in_flight: 9, more: true, ended: true, now }, true),
     ];
     for (what, facts, leaves) in cases {
-        let mut batcher = Batcher::new(BatchPolicy::Adaptive, &schema());
+        let mut batcher = Batcher::new(BatchPolicy::Adaptive, PACE, &schema());
         batcher.push(batch(0, 3), now);
         assert_eq!(batcher.take(facts).unwrap().is_some(), leaves, "{what}");
     }
-    let mut batcher = Batcher::new(BatchPolicy::Adaptive, &schema());
+    let mut batcher = Batcher::new(BatchPolicy::Adaptive, PACE, &schema());
     for at in 0..5 {
-        batcher.push(batch(at * 4000, (at + 1) * 4000), now);
+        batcher.push(batch(at * 30_000, (at + 1) * 30_000), now);
     }
     let busy = Facts { in_flight: BUSY_BATCHES, more: true, ended: false, now };
-    assert_eq!(batcher.take(busy).unwrap().unwrap().num_rows(), 20_000);
+    assert_eq!(batcher.take(busy).unwrap().unwrap().num_rows(), 150_000);
+}
+
+#[test]
+fn the_adaptive_policy_keeps_a_pace() {
+    let first = begin();
+    let mut batcher = Batcher::new(BatchPolicy::Adaptive, PACE, &schema());
+    let mut taken = |at: Instant, rows: i64, ended: bool| {
+        batcher.push(batch(0, rows), at);
+        let taken = batcher.take(Facts { in_flight: 0, more: false, ended, now: at }).unwrap();
+        (taken.map(|rows| rows.num_rows()), batcher.deadline())
+    };
+    let soon = first + PACE / 2;
+    assert_eq!(taken(first, 3, false), (Some(3), None), "the first one leaves at once");
+    assert_eq!(taken(soon, 4, false), (None, Some(first + PACE)), "the next one is held back");
+    assert_eq!(taken(soon, 5, false), (None, Some(first + PACE)));
+    assert_eq!(taken(first + PACE, 0, false), (Some(9), None), "until it is due");
+    let late = first + 3 * PACE;
+    assert_eq!(taken(late, 1, false), (Some(1), None), "after a pause one leaves at once");
+    assert_eq!(taken(late, ADAPTIVE_ROWS as i64, false).0, Some(ADAPTIVE_ROWS), "so does a full one");
+    assert_eq!(taken(late, 2, true).0, Some(2), "and the last one");
 }
 
 #[test]
@@ -124,7 +145,7 @@ fn text_is_split_between_lines() {
         ];
         RecordBatch::try_new(raw_schema(), columns).unwrap()
     };
-    let mut batcher = Batcher::new(rows(2, None), &raw_schema());
+    let mut batcher = Batcher::new(rows(2, None), PACE, &raw_schema());
     let now = begin();
     batcher.push(text(0, Some(1), "a\nbb\nccc\n"), now);
     batcher.push(text(9, Some(4), "dddd\ne"), now);

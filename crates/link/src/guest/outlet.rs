@@ -22,7 +22,9 @@ pub struct Outlet {
 impl Outlet {
     pub(super) fn new(guest: Guest, waiting: Vec<RecordBatch>) -> Self {
         let output = guest.open.output.clone().unwrap_or_default().to_arrow();
-        let mut outlet = Self { next: None, batcher: Batcher::new(policy(&guest.open), &output), guest };
+        // A source sends what it has before it looks for more.
+        let batcher = Batcher::new(policy(&guest.open), Duration::ZERO, &output);
+        let mut outlet = Self { next: None, batcher, guest };
         waiting.into_iter().for_each(|rows| outlet.push(rows));
         outlet
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use modrun_core::env::Clock;
@@ -14,6 +14,10 @@ use modrun_wire::table::{Layout, rows_within};
 use super::Host;
 use crate::batcher::{Batcher, Facts};
 use crate::peer::Kept;
+
+/// How soon behind one adaptive batch the next one leaves that is not full. Where rows come without a pause, each batch
+/// costs its receiver, and the loops on its way, more than its rows do; where they come now and then, none waits.
+const PACE: Duration = Duration::from_millis(5);
 
 /// The sending end before a stage. Dropped without [`HostSender::finish`], it ends everything on its sockets.
 pub struct HostSender {
@@ -34,7 +38,7 @@ impl HostSender {
     /// If there is no process, or the stage is a source.
     pub fn new(hosts: Vec<Host>, policy: BatchPolicy, clock: Arc<dyn Clock>) -> Self {
         let schema = hosts[0].input.as_ref().expect("what is sent to has columns that come in");
-        let batcher = Batcher::new(policy, schema);
+        let batcher = Batcher::new(policy, PACE, schema);
         Self { hosts, turn: 0, clock, batcher, letters: Vec::new(), finished: false }
     }
 
