@@ -66,6 +66,16 @@ func (l *ledger) since() time.Duration {
 	return time.Since(l.start)
 }
 
+// ticks returns what tells, every so often, that time has passed, and what ends that. The time of a test does not pass by
+// itself.
+func (l *ledger) ticks(every time.Duration) (ticks <-chan time.Time, stop func()) {
+	if l.clock != nil {
+		return nil, func() {}
+	}
+	ticker := time.NewTicker(every)
+	return ticker.C, ticker.Stop
+}
+
 // report returns the account so far.
 func (l *ledger) report() wire.Activity {
 	l.enter(l.now)

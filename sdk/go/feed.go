@@ -130,27 +130,32 @@ func (h *feed[Out]) watch(over <-chan struct{}) {
 	if linger := time.Duration(h.policy.LingerUs) * time.Microsecond; h.policy.Rows > 0 && linger > 0 {
 		every = max(min(every, linger/2), 100*time.Microsecond)
 	}
-	ticks := time.NewTicker(every)
-	defer ticks.Stop()
+	ticks, stop := h.s.ledger.ticks(every)
+	defer stop()
 	for seen := -1; ; {
 		select {
 		case <-over:
 			return
-		case <-ticks.C:
+		case <-ticks:
+			seen = h.look(seen)
 		}
-		if !h.mu.TryLock() {
-			continue
-		}
-		if h.err == nil && h.lingers(seen) {
-			h.err = h.attend()
-			if h.err != nil {
-				h.stop()
-			}
-			h.s.ledger.enter(processing)
-		}
-		seen = h.yields
-		h.mu.Unlock()
 	}
+}
+
+// look is one look of the watch, which has seen so many events the last time; it returns how many it has seen now.
+func (h *feed[Out]) look(seen int) int {
+	if !h.mu.TryLock() {
+		return seen
+	}
+	defer h.mu.Unlock()
+	if h.err == nil && h.lingers(seen) {
+		h.err = h.attend()
+		if h.err != nil {
+			h.stop()
+		}
+		h.s.ledger.enter(processing)
+	}
+	return h.yields
 }
 
 // lingers tells whether there is something for the watch to do: the generator has yielded nothing since the last tick, or
