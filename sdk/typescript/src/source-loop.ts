@@ -126,7 +126,10 @@ export class SourceLoop {
   private *asynchronous(iterator: AsyncIterator<Event>): Routine<void> {
     yield* this.evented();
     while (!this.stopped) {
-      if (this.events.length === 0) yield* this.room();
+      if (this.events.length === 0) {
+        yield* this.room();
+        yield* this.away();
+      }
       const pull = new Pull(iterator.next(), this.link);
       while (!pull.done) {
         yield pull.wait(this.events.length > 0 ? this.lingerMillis : Infinity);
@@ -138,7 +141,7 @@ export class SourceLoop {
           iterator.return?.()?.then(undefined, () => {});
           return;
         }
-        this.link.ledger.enter(Doing.Process);
+        yield* this.away();
       }
       const step = pull.result();
       if (step.done) return;
@@ -199,6 +202,12 @@ export class SourceLoop {
     this.link.ledger.enter(Doing.Process);
   }
 
+  /** Writes what was sent: nobody knows how long the source awaits its next event. */
+  private *away(): Routine<void> {
+    yield* this.link.flush();
+    this.link.ledger.enter(Doing.Process);
+  }
+
   /** Waits until a batch can leave before anything for it is taken, so that a state can be asked for meanwhile. */
   private *room(): Routine<void> {
     yield* this.heed();
@@ -232,6 +241,7 @@ export class SourceLoop {
         yield* this.send();
         yield* snapshot(this.link, this.instance, received.message);
         yield* this.link.flush();
+        this.link.ledger.enter(Doing.Process);
       }
     }
     if (this.link.channel.ended) throw new Gone();
