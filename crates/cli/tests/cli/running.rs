@@ -1,5 +1,10 @@
 //! Runs whose stages are processes: their results, their logs and how they fail.
 
+use std::path::Path;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
 use crate::support::{Ended, Folder};
 
 const PIPELINE: &str = "\
@@ -87,6 +92,26 @@ fn a_program_that_cannot_be_started_is_named() {
     run().failed(1, &["error[E107]: stage `say` failed", "cannot start `none-such`"]);
     set("run: [sh, say.sh, 'a b']", "run: [./say.sh]");
     run().failed(1, &["error[E107]: stage `say` failed", "cannot start `./say.sh`", "Permission denied"]);
+}
+
+#[test]
+fn a_program_that_fails_while_another_one_starts_ends_the_run() {
+    let folder = Folder::new();
+    folder.write("events.ndjson", "").write("pipeline.yaml", PIPELINE);
+    std::fs::create_dir(folder.path("other")).unwrap();
+    mkfifo(&folder.path("pid"), Mode::S_IRWXU).unwrap();
+    // The first one is still starting when the second one fails: it has said which process it is.
+    folder.write("say.sh", format!("echo $$ > pid; {WAIT}"));
+    folder.write("other/say.sh", "read pid < ../pid; echo \"beside $pid\"; exit 3\n");
+    for place in [&[][..], &["--place", "ingest=process"]] {
+        let ended = folder.run(&[&["run", "pipeline.yaml"], place].concat());
+        ended.failed(1, &["error[E108]: stage `sink` failed", "exit status 3"]);
+        let (_, pid) = ended.stderr.split_once("stage sink  information  beside ").unwrap();
+        let pid = pid.lines().next().unwrap();
+        assert!(!Path::new("/proc").join(pid).exists(), "the process {pid} is left");
+        let (_, words) = ended.stderr.split_once("exit status 3").unwrap();
+        assert!(words.contains(&format!("beside {pid}")), "{}", ended.stderr);
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The processes of a run: started before it, watched during it, ended with it.
 //!
 //! Guarantees: no stage gets more of this process than its socket, its two segments, pipes for its log and the
-//! environment variables of the allow-list. Whatever happens, every process has ended and is reaped when [`Processes`] is
-//! dropped; if this program is killed, the kernel kills them.
+//! environment variables of the allow-list. A start that fails for one process waits for no other. Whatever happens,
+//! every process has ended and is reaped when [`Processes`] is dropped; if this program is killed, the kernel kills them.
 //!
 //! ```text
 //!   Plan ──start──▶ socket, segments, process ──Open──▶ … ──Ready──▶ the run ──Done──▶ Commit ──▶ exit
@@ -14,13 +14,15 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use modrun_core::env::Env;
+use modrun_core::env::{Clock, Env};
 use modrun_core::{Code, Concurrency, CpuSeconds, Error, Result, Role, StageId};
 use modrun_link::{Gone, Host};
 use modrun_plan::{Plan, PlannedStage};
 use modrun_shm::Child;
+use modrun_worker::is_consequence;
 
 use logs::Tail;
 pub use logs::{Level, Log, LogLine};
@@ -92,26 +94,30 @@ impl Processes {
                 processes.by_stage.insert(at, started);
             }
         }
-        let until = env.clock.now() + plan.limits.start;
-        for (&at, replicas) in &mut processes.by_stage {
-            let count = replicas.len();
-            for process in replicas {
-                let ready = process.host.ready(until).map_err(|error| explain(process, error))?;
-                let Some(ready) = ready else {
-                    let limit = plan.limits.start.as_secs_f64();
-                    return Err(Error::unavailable(format!("it was not ready within {limit} s"))
-                        .with_code(Code::START)
-                        .with_hint("`limits.start` gives it more time")
-                        .with_source(process.tail.words())
-                        .in_stage(&process.name));
-                };
-                check_ready(&plan.stages[at], at, plan.stages.len(), count, &ready)?;
-                process.sdk = ready.sdk;
-                process.cpu_at_ready = system::process_cpu(process.child.pid());
-                process.ready_at = Some(env.clock.now());
-            }
-        }
+        processes.all_ready(plan)?;
         Ok(processes)
+    }
+
+    /// Waits until all are ready; as soon as one of them fails, for no other.
+    fn all_ready(&mut self, plan: &Plan) -> Result<()> {
+        let (close, clock) = (&self.closer(), &self.env.clock);
+        let until = clock.now() + plan.limits.start;
+        let mut heard: Vec<Result<()>> = thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for (&at, replicas) in &mut self.by_stage {
+                let count = replicas.len();
+                let hear = move |process: &mut Process| {
+                    let heard = process.hear_ready(plan, (at, count), until, &**clock);
+                    heard.inspect_err(|_| close()).map_err(|error| explain(process, error))
+                };
+                threads.extend(replicas.iter_mut().map(|process| scope.spawn(move || hear(process))));
+            }
+            let defect = |_| Err(Error::internal("a thread that waits for a process panicked"));
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(defect)).collect()
+        });
+        // Those for which nobody waited any more fail too: the cause is the error that is no consequence.
+        heard.sort_by_key(|heard| heard.as_ref().err().is_some_and(is_consequence));
+        heard.into_iter().collect()
     }
 
     /// The runtime's ends of a stage, if it runs as processes.
@@ -167,12 +173,42 @@ impl Processes {
 impl Drop for Processes {
     fn drop(&mut self) {
         self.closer()();
-        for process in self.by_stage.values().flatten() {
-            // One that does not end by itself is killed when its handle is dropped, and so is one that has not begun.
-            if process.ready_at.is_some() {
-                let _ = process.child.wait_for(END_MAX);
-            }
+        let (begun, others): (Vec<_>, Vec<_>) =
+            self.by_stage.values().flatten().partition(|process| process.ready_at.is_some());
+        for process in others {
+            // It may not have come to reading its socket, and has nothing to lose.
+            let _ = process.child.kill();
         }
+        let until = self.env.clock.now() + END_MAX;
+        for process in begun {
+            // One that does not end by itself is killed when its handle is dropped.
+            let _ = process.child.wait_for(until.saturating_duration_since(self.env.clock.now()));
+        }
+    }
+}
+
+impl Process {
+    /// Waits until it is ready, and sees whether it is what the plan counts on: the stage `at`, in so many replicas.
+    fn hear_ready(
+        &mut self,
+        plan: &Plan,
+        (at, replicas): (usize, usize),
+        until: Instant,
+        clock: &dyn Clock,
+    ) -> Result<()> {
+        let Some(ready) = self.host.ready(until)? else {
+            let limit = plan.limits.start.as_secs_f64();
+            return Err(Error::unavailable(format!("it was not ready within {limit} s"))
+                .with_code(Code::START)
+                .with_hint("`limits.start` gives it more time")
+                .with_source(self.tail.words())
+                .in_stage(&self.name));
+        };
+        self.cpu_at_ready = system::process_cpu(self.child.pid());
+        self.ready_at = Some(clock.now());
+        check_ready(&plan.stages[at], at, plan.stages.len(), replicas, &ready)?;
+        self.sdk = ready.sdk;
+        Ok(())
     }
 }
 
