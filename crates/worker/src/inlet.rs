@@ -188,17 +188,13 @@ impl SharedHost {
         }
     }
 
-    /// Takes what has come from a sink: dead letters that went past it, and its own.
-    pub(crate) fn settle(
-        &self,
-        until: Option<Instant>,
-        ledger: &mut Ledger,
-        stage: usize,
-    ) -> Result<Option<Vec<(StageId, DeadLetter)>>> {
+    /// Takes what has come from a sink: dead letters that went past it, and its own. There is no batch among it, whose
+    /// opening would be an activity.
+    pub(crate) fn settle(&self, until: Option<Instant>) -> Result<Option<Vec<(StageId, DeadLetter)>>> {
         match self.receiver.recv(until)? {
             Received::Nothing | Received::End(_) => Ok(None),
             Received::Some(_, parcel) => {
-                let arrival = self.receiver.open(parcel, &mut |activity| ledger.enter(stage, activity))?;
+                let arrival = self.receiver.open(parcel, &mut |_| {})?;
                 self.account(&arrival.passed);
                 Ok(Some(arrival.dead_letters))
             }

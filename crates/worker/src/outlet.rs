@@ -54,7 +54,7 @@ impl Outlet {
             Outlet::Sink(sender, sink, set_aside) => {
                 sender.send(rows, dead_letters, more, &mut |activity| ledger.enter(tail, activity))?;
                 while sink.receiver().has_arrived() {
-                    let letters = sink.settle(None, ledger, tail)?.unwrap_or_default();
+                    let letters = sink.settle(None)?.unwrap_or_default();
                     letters.into_iter().try_for_each(|(stage, letter)| set_aside(stage, letter))?;
                 }
                 Ok(())
@@ -103,14 +103,9 @@ impl Outlet {
             Outlet::Host(sender) => sender.finish(&mut |activity| ledger.enter(tail, activity))?,
             Outlet::Sink(sender, sink, mut set_aside) => {
                 sender.finish(&mut |activity| ledger.enter(tail, activity))?;
-                loop {
-                    ledger.enter(tail, Activity::Backpressured);
-                    match sink.settle(None, ledger, tail)? {
-                        Some(letters) => {
-                            letters.into_iter().try_for_each(|(stage, letter)| set_aside(stage, letter))?;
-                        }
-                        None => break,
-                    }
+                ledger.enter(tail, Activity::Backpressured);
+                while let Some(letters) = sink.settle(None)? {
+                    letters.into_iter().try_for_each(|(stage, letter)| set_aside(stage, letter))?;
                 }
             }
             Outlet::End(_) => {}
