@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// Write every line with its keys in random order and with escapes in its strings
     #[arg(long)]
     shuffle: bool,
+    /// Make every event longer by a field `padding` of so many bytes in its metadata, which no stage needs
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    padding: u32,
     /// Where to write; `-` is standard output
     #[arg(long, short, value_name = "FILE", default_value = "events.ndjson")]
     output: PathBuf,
@@ -68,6 +71,7 @@ impl Args {
             },
             start: self.start,
             style: if self.shuffle { Style::Shuffled } else { Style::Plain },
+            padding: self.padding,
             dirty: self.dirty,
         }
     }

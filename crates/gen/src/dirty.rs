@@ -6,7 +6,7 @@
 //!
 //! A dirty line never contains a newline before its end, so that the lines around it keep their numbers.
 
-use crate::json::{append_number, append_string};
+use crate::json::{append_number, append_padding, append_string};
 use crate::{Error, Rng};
 
 /// Tells the dirty lines' stream from the events', given the same seed: an arbitrary constant.
@@ -122,6 +122,8 @@ pub struct Event<'a> {
     pub value: u32,
     /// Its number in the file, from 0.
     pub seq: u64,
+    /// What makes it longer, if anything.
+    pub padding: &'a str,
 }
 
 impl Event<'_> {
@@ -129,6 +131,7 @@ impl Event<'_> {
     fn members(&self) -> Vec<Member> {
         let mut metadata = br#"{"source":"generator","seq":"#.to_vec();
         append_number(self.seq, &mut metadata);
+        append_padding(self.padding, &mut metadata);
         metadata.push(b'}');
         vec![
             Member::string("ts", self.ts),
@@ -323,8 +326,14 @@ mod tests {
     /// The lines of one kind, without their newlines.
     fn lines(kind: Kind) -> Vec<Vec<u8>> {
         let mut rng = Rng::new(1);
-        let event =
-            Event { ts: "2026-01-01T00:00:00.000Z", r#type: "a\"b", user: "u0001".into(), value: 42, seq: 7 };
+        let event = Event {
+            ts: "2026-01-01T00:00:00.000Z",
+            r#type: "a\"b",
+            user: "u0001".into(),
+            value: 42,
+            seq: 7,
+            padding: "",
+        };
         let line = |_| {
             let mut line = Vec::new();
             kind.append(&event, &mut rng, &mut line);

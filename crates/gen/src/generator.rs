@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 
 use crate::dirty::{Dirt, Event};
-use crate::json::{append_number, append_string};
+use crate::json::{append_number, append_padding, append_string};
 use crate::shuffled;
 use crate::time::Clock;
 use crate::users::Users;
-use crate::{Error, Options, Rng, Style};
+use crate::{Error, Options, PADDING_BYTES_MAX, Rng, Style};
 
 /// The time between two events is 250 ms and up to this many more.
 const DELTA_SPREAD_MS: u32 = 1000;
@@ -29,6 +29,9 @@ pub struct Generator {
     clock: Clock,
     users: Users,
     types: Vec<Type>,
+    padding: String,
+    /// What stands behind the number of the event in a plain line.
+    tail: Vec<u8>,
     /// The stream of [`Style::Shuffled`]; none for [`Style::Plain`].
     shuffle: Option<Rng>,
     dirt: Dirt,
@@ -53,8 +56,8 @@ impl Generator {
     /// Checks `options` and stands before the first line.
     ///
     /// # Errors
-    /// If there is no user, no type or an empty one, if `dirty` is not a ratio, or if so many events could run
-    /// past the year 9999.
+    /// If there is no user, no type or an empty one, if `dirty` is not a ratio, if there is too much padding, or if so many
+    /// events could run past the year 9999.
     pub fn new(options: &Options) -> Result<Self, Error> {
         if options.users == 0 {
             return Err(Error::NoUsers);
@@ -65,6 +68,10 @@ impl Generator {
         if let Some(index) = options.types.iter().position(String::is_empty) {
             return Err(Error::EmptyType { number: index + 1 });
         }
+        if options.padding > PADDING_BYTES_MAX {
+            return Err(Error::Padding { padding: options.padding });
+        }
+        let padding = "x".repeat(options.padding as usize);
         let delta_ms_max = u64::from(DELTA_MS_MIN + DELTA_SPREAD_MS - 1);
         let most = options.start.remaining_ms() / delta_ms_max;
         if options.events > most {
@@ -77,6 +84,8 @@ impl Generator {
             clock: Clock::new(options.start),
             users: Users::new(options.users, options.distribution),
             types: options.types.iter().map(|name| Type::new(name)).collect(),
+            tail: tail(&padding),
+            padding,
             shuffle: (options.style == Style::Shuffled).then(|| Rng::new(options.seed ^ STYLE_STREAM)),
             dirt: Dirt::new(options.dirty, options.seed)?,
         })
@@ -114,12 +123,13 @@ impl Generator {
             user: self.users.draw(&mut self.rng),
             value: self.rng.below(VALUE_MAX) + 1,
         };
+        let event = || event(&self.clock, &self.types, draw, self.seq, &self.padding);
         match &mut self.shuffle {
-            None => append_plain(&self.clock, &self.types[draw.r#type], draw, self.seq, out),
-            Some(rng) => shuffled::append(&event(&self.clock, &self.types, draw, self.seq), rng, out),
+            None => append_plain(&self.clock, &self.types[draw.r#type], draw, self.seq, &self.tail, out),
+            Some(rng) => shuffled::append(&event(), rng, out),
         }
         if self.dirt.falls() {
-            self.dirt.append(&event(&self.clock, &self.types, draw, self.seq), out);
+            self.dirt.append(&event(), out);
         }
         self.seq += 1;
     }
@@ -134,13 +144,21 @@ impl Type {
     }
 }
 
-fn event<'a>(clock: &'a Clock, types: &'a [Type], draw: Draw, seq: u64) -> Event<'a> {
+/// The end of a plain line, from behind the number of the event.
+fn tail(padding: &str) -> Vec<u8> {
+    let mut tail = Vec::new();
+    append_padding(padding, &mut tail);
+    tail.extend_from_slice(b"}}\n");
+    tail
+}
+
+fn event<'a>(clock: &'a Clock, types: &'a [Type], draw: Draw, seq: u64, padding: &'a str) -> Event<'a> {
     let Draw { r#type, user, value } = draw;
-    Event { ts: clock.text(), r#type: &types[r#type].name, user: format!("u{user:04}"), value, seq }
+    Event { ts: clock.text(), r#type: &types[r#type].name, user: format!("u{user:04}"), value, seq, padding }
 }
 
 #[inline]
-fn append_plain(clock: &Clock, r#type: &Type, draw: Draw, seq: u64, out: &mut Vec<u8>) {
+fn append_plain(clock: &Clock, r#type: &Type, draw: Draw, seq: u64, tail: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"ts":""#);
     out.extend_from_slice(clock.text().as_bytes());
     out.extend_from_slice(&r#type.plain);
@@ -149,7 +167,7 @@ fn append_plain(clock: &Clock, r#type: &Type, draw: Draw, seq: u64, out: &mut Ve
     append_number(draw.value, out);
     out.extend_from_slice(br#","metadata":{"source":"generator","seq":"#);
     append_number(seq, out);
-    out.extend_from_slice(b"}}\n");
+    out.extend_from_slice(tail);
 }
 
 /// Appends `u` and the user's number with at least four digits.

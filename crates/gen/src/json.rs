@@ -24,6 +24,14 @@ pub(crate) fn append_number(n: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
 }
 
+/// Appends the last member of an event's metadata, where it has one.
+pub(crate) fn append_padding(padding: &str, out: &mut Vec<u8>) {
+    if !padding.is_empty() {
+        out.extend_from_slice(br#","padding":"#);
+        append_string(padding, out);
+    }
+}
+
 fn append_char(c: char, out: &mut Vec<u8>) {
     match c {
         '"' | '\\' => out.extend([b'\\', c as u8]),

@@ -29,6 +29,9 @@ pub use generator::Generator;
 pub use rng::Rng;
 pub use time::Timestamp;
 
+/// How many bytes [`Options::padding`] may be.
+pub const PADDING_BYTES_MAX: u32 = 1 << 20;
+
 /// What to generate; the defaults are those of the reference results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -46,6 +49,9 @@ pub struct Options {
     pub start: Timestamp,
     /// How the lines are written.
     pub style: Style,
+    /// Bytes of a field `padding` in every event's metadata, at most [`PADDING_BYTES_MAX`]; with 0 there is no such field.
+    /// All else stays as it is.
+    pub padding: u32,
     /// Probability, 0 to 1, that a dirty line follows an event; see [`dirty`].
     pub dirty: f64,
 }
@@ -60,6 +66,7 @@ impl Default for Options {
             distribution: Distribution::Uniform,
             start: Timestamp::DEFAULT_START,
             style: Style::Plain,
+            padding: 0,
             dirty: 0.0,
         }
     }
@@ -112,6 +119,12 @@ pub enum Error {
     DirtyRatio {
         /// What was asked for.
         ratio: f64,
+    },
+    /// A line has to fit into the limits of whoever reads it.
+    #[error("the padding must be at most {PADDING_BYTES_MAX} bytes, not `{padding}`")]
+    Padding {
+        /// What was asked for.
+        padding: u32,
     },
     /// The text is not a time that an event can have.
     #[error("`{text}` is not a time such as `2026-01-01T00:00:00Z`: {problem}")]

@@ -29,22 +29,25 @@ pub(crate) fn append(event: &Event<'_>, rng: &mut Rng, out: &mut Vec<u8>) {
                 out.extend_from_slice(br#""value":"#);
                 append_number(event.value, out);
             }
-            Key::Metadata => append_metadata(event.seq, rng, out),
+            Key::Metadata => append_metadata(event, rng, out),
         }
     }
     out.extend_from_slice(b"}\n");
 }
 
-fn append_metadata(seq: u64, rng: &mut Rng, out: &mut Vec<u8>) {
+fn append_metadata(event: &Event<'_>, rng: &mut Rng, out: &mut Vec<u8>) {
     out.extend_from_slice(br#""metadata":{"#);
     if rng.below(2) == 0 {
         append_text(r#""source":"#, "generator", rng, out);
         out.extend_from_slice(br#","seq":"#);
-        append_number(seq, out);
+        append_number(event.seq, out);
     } else {
         out.extend_from_slice(br#""seq":"#);
-        append_number(seq, out);
+        append_number(event.seq, out);
         append_text(r#","source":"#, "generator", rng, out);
+    }
+    if !event.padding.is_empty() {
+        append_text(r#","padding":"#, event.padding, rng, out);
     }
     out.push(b'}');
 }

@@ -102,6 +102,24 @@ fn shuffled_lines_are_the_same_events() {
 }
 
 #[test]
+fn padding_makes_lines_longer_and_changes_nothing_else() {
+    let without_padding = |line: &str| {
+        let mut event = serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let padding = event["metadata"].as_object_mut().unwrap().remove("padding");
+        (event, padding.and_then(|padding| Some(padding.as_str()?.len())))
+    };
+    for style in [Style::Plain, Style::Shuffled] {
+        let of = |padding| generate(&with(|options| (options.style, options.padding) = (style, padding)));
+        for (plain, padded) in of(0).lines().zip(of(100).lines()) {
+            let ((plain, none), (padded, padding)) = (without_padding(plain), without_padding(padded));
+            assert_eq!((plain, none, padding), (padded, None, Some(100)));
+        }
+    }
+    let [plain, padded] = [0, 1].map(|padding| generate(&with(|options| options.padding = padding)));
+    assert_eq!(padded, plain.replace("}}", r#","padding":"x"}}"#));
+}
+
+#[test]
 fn options_that_make_no_sense_are_refused() {
     let refused = |change: fn(&mut Options), message: &str| {
         assert_eq!(
@@ -116,6 +134,10 @@ fn options_that_make_no_sense_are_refused() {
     refused(
         |options| options.dirty = f64::NAN,
         "the ratio of dirty lines must be between 0 and 1, not `NaN`",
+    );
+    refused(
+        |options| options.padding = 1_048_577,
+        "the padding must be at most 1048576 bytes, not `1048577`",
     );
     refused(
         |options| options.start = "9999-12-31T23:00:00Z".parse().unwrap(),

@@ -79,7 +79,7 @@ fn text(seed: u32) -> Vec<u8> {
         match rng.below(10) {
             0 => {
                 let (ts, user) = ("2026-01-01T00:00:00.785Z", "u0042".to_owned());
-                let event = dirty::Event { ts, r#type: "click", user, value: 17, seq: 3 };
+                let event = dirty::Event { ts, r#type: "click", user, value: 17, seq: 3, padding: "" };
                 rng.pick(&dirty::Kind::ALL).append(&event, &mut rng, &mut text);
             }
             1 => {
