@@ -128,6 +128,7 @@ fn single(name: &str, report: RunReport, file: usize) -> Measurement {
         placement: Some(placed(&report)),
         batch: None,
         events: report.events.r#in,
+        padding: 0,
         purpose: Purpose::Figure,
     };
     let figures = Figures {

@@ -50,8 +50,15 @@ pub struct Lane {
     pub batch: Option<String>,
     /// Events in the input.
     pub events: u64,
+    /// Bytes by which each of them is longer than events usually are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub padding: u32,
     /// Why it is run.
     pub purpose: Purpose,
+}
+
+fn is_zero(bytes: &u32) -> bool {
+    *bytes == 0
 }
 
 /// Why a lane is run.
@@ -132,4 +139,19 @@ pub struct Part {
     pub waiting_seconds: Option<f64>,
     /// CPU time.
     pub cpu_seconds: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_without_padding_has_none() {
+        let text =
+            r#"{"system":"modrun","placement":"as written","batch":null,"events":10,"purpose":"figure"}"#;
+        let lane: Lane = serde_json::from_str(text).unwrap();
+        assert_eq!((lane.padding, serde_json::to_string(&lane).unwrap()), (0, text.to_owned()));
+        let padded = serde_json::to_string(&Lane { padding: 512, ..lane }).unwrap();
+        assert!(padded.contains(r#""padding":512"#), "{padded}");
+    }
 }

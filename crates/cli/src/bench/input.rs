@@ -40,13 +40,14 @@ impl Input {
 }
 
 impl Inputs {
-    /// The input of so many events, generated if it is not there; without a number the user's own.
-    pub(crate) fn prepare(&self, events: Option<u64>) -> Result<Input, Failure> {
+    /// The input of so many events, each longer by so many bytes, generated if it is not there; without a number the
+    /// user's own.
+    pub(crate) fn prepare(&self, events: Option<u64>, padding: u32) -> Result<Input, Failure> {
         let (path, events, expected) = match (events, &self.own) {
             (None, Some(own)) => (own.clone(), count(own)?, self.expected.clone()),
             (events, _) => {
                 let events = events.unwrap_or_default();
-                (self.generated(events)?, events, self.known(events))
+                (self.generated(events, padding)?, events, self.known(events))
             }
         };
         let cannot = |path: &Path| format!("cannot read `{}`", path.display());
@@ -66,13 +67,15 @@ impl Inputs {
         file.exists().then_some(file)
     }
 
-    fn generated(&self, events: u64) -> Result<PathBuf, Failure> {
-        let path = self.data.join(format!("events-{}.ndjson", size(events)));
+    fn generated(&self, events: u64, padding: u32) -> Result<PathBuf, Failure> {
+        let longer = if padding > 0 { format!("-padded-{padding}") } else { String::new() };
+        let path = self.data.join(format!("events-{}{longer}.ndjson", size(events)));
         if path.exists() {
             return Ok(path);
         }
-        show::note(format!("generating {} events", units::exact(events)));
-        let options = Options { events, ..Options::default() };
+        let title = if padding > 0 { format!(", longer by {padding} bytes") } else { String::new() };
+        show::note(format!("generating {} events{title}", units::exact(events)));
+        let options = Options { events, padding, ..Options::default() };
         let generator = Generator::new(&options).context("cannot generate events")?;
         let partial = path.with_extension("ndjson.partial");
         let written = fs::create_dir_all(&self.data).and_then(|()| {

@@ -62,6 +62,7 @@ impl Wanted {
                 placement: Some(placement.name.clone()),
                 batch,
                 events,
+                padding: 0,
                 purpose,
             };
             let batches = self.batches_of(placement);
@@ -80,6 +81,7 @@ impl Wanted {
                 placement: None,
                 batch,
                 events,
+                padding: 0,
                 purpose,
             };
             let batches = self.batches_of(baseline);
@@ -108,6 +110,9 @@ pub(crate) fn shown(lane: &Lane) -> String {
     };
     if let Some(batch) = &lane.batch {
         text += &format!(", batch {batch}");
+    }
+    if lane.padding > 0 {
+        text += &format!(", events longer by {} bytes", lane.padding);
     }
     match lane.purpose {
         Purpose::Figure => {}

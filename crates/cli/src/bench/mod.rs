@@ -36,6 +36,7 @@ use input::Inputs;
 use journal::Journal;
 use lanes::{Batch, Wanted};
 use plan::Placements;
+use price::Boundary;
 use turns::Turns;
 
 /// Compare placements, batch sizes and other programs, in turns
@@ -74,8 +75,8 @@ pub(crate) struct Args {
     /// Run each placement without its ledger too, to see what measuring costs
     #[arg(long)]
     ledger_cost: bool,
-    /// Find what moving each stage out costs, for the stages that the placements run as processes, and what that says of
-    /// these placements and batch sizes
+    /// Find what moving each stage out costs by batch, by event and by byte, for the stages that the placements run as
+    /// processes, and what that says of these placements and batch sizes
     #[arg(long, conflicts_with_all = ["baselines", "ledger_cost"])]
     price: bool,
     /// Leave out what would take longer than this a run, in seconds
@@ -126,25 +127,35 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         if args.input.is_some() { vec![None] } else { args.events.iter().map(|&n| Some(n)).collect() };
     let mut turns = Turns::new(&placements, &baselines, &signals, args.runs, args.leave_out_above);
     for size in sizes {
-        let input = inputs.prepare(size)?;
-        let lanes = match args.price {
-            true => price::lanes(&boundaries, &args.placements, &args.batch, input.events),
-            false => wanted.lanes(input.events),
-        };
-        turns.size(&input, &lanes, &mut journal)?;
+        let input = inputs.prepare(size, 0)?;
+        if !args.price {
+            turns.size(&input, &wanted.lanes(input.events), &mut journal)?;
+            continue;
+        }
+        turns.size(
+            &input,
+            &price::lanes(&boundaries, &args.placements, &args.batch, input.events),
+            &mut journal,
+        )?;
+        // What a byte costs does not depend on how many there are: the fewest events will do.
+        if size.is_some() && size == args.events.iter().min().copied() {
+            for (padding, lanes) in price::longer(&boundaries, &args.placements, input.events) {
+                turns.size(&inputs.prepare(size, padding)?, &lanes, &mut journal)?;
+            }
+        }
     }
     finish(&args, turns.failed)
 }
 
 /// Adds what a sweep for prices runs to the placements; gives the boundaries that have a price.
-fn sweep(placements: &mut Placements, args: &Args) -> Result<Vec<String>, Failure> {
+fn sweep(placements: &mut Placements, args: &Args) -> Result<Vec<Boundary>, Failure> {
     let boundaries = price::boundaries(placements);
     if boundaries.is_empty() {
         return Err(Failure::Arguments(anyhow!(
             "the placements run no stage as a process, so there is no boundary to price; name one with `--placements`"
         )));
     }
-    for name in [".".to_owned()].iter().chain(&boundaries) {
+    for name in [".".to_owned()].iter().chain(boundaries.iter().map(|boundary| &boundary.name)) {
         if !args.placements.contains(name) {
             placements.add(name)?;
         }

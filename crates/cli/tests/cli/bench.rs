@@ -131,6 +131,32 @@ fn a_price_is_made_of_stages_moved_out_one_at_a_time() {
 }
 
 #[test]
+fn longer_events_tell_what_a_byte_costs_where_text_travels() {
+    let folder = folder();
+    folder.write("both.yaml", "ingest: process\ncount: process\n");
+    let args =
+        ["bench", "counts.yaml", "--events", "3000", "--runs", "2", "--placements", "both.yaml", "--price"];
+    let ended = folder.run(&args).succeeded();
+    let row = |stage: &str| {
+        let begin = format!("| {stage} ");
+        let row = ended.stdout.lines().find(|line| line.starts_with(&begin)).unwrap_or_default();
+        row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let of_byte = |stage: &str| row(stage).get(5).cloned().unwrap_or_default();
+    assert!(of_byte("ingest").contains(" ± "), "{}", ended.stdout);
+    assert_eq!(of_byte("count"), "in b", "{}", ended.stdout);
+    assert!(ended.stdout.contains("3,000, longer by 256 B"), "{}", ended.stdout);
+
+    // What was held out aside, longer events ran at two sizes of batches and as written, and gave the same results.
+    let text = folder.read("bench.jsonl");
+    let longer: Vec<&str> = text.lines().filter(|line| line.contains("\"padding\":512")).collect();
+    assert_eq!(longer.len(), 2 * 3, "{longer:?}");
+    assert!(longer.iter().all(|line| line.contains("\"verified\"")), "{longer:?}");
+    folder.run(&["report", "bench.jsonl", "--markdown", "page.md"]).succeeded();
+    assert!(folder.read("page.md").contains("### 3,000 events, each longer by 512 bytes and a key"));
+}
+
+#[test]
 fn a_report_is_one_page_and_its_plots() {
     let folder = folder();
     folder.run(&["bench", "counts.yaml", "--events", "2000", "--runs", "1"]).succeeded();

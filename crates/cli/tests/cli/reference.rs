@@ -29,7 +29,8 @@ fn stdout(args: &[&str]) -> String {
 #[test]
 fn the_reference_of_the_commands_is_their_help() {
     let mut page = String::from("# The command `modrun`\n\nGenerated from the command's own help.\n");
-    for command in ["", "run", "check", "doctor", "explain", "schema", "gen", "new stage"] {
+    for command in ["", "run", "check", "doctor", "explain", "schema", "gen", "bench", "report", "new stage"]
+    {
         let title = format!("modrun {command}");
         let args: Vec<&str> = title.split_whitespace().skip(1).chain(["--help"]).collect();
         page += &format!("\n## `{}`\n\n```text\n{}\n```\n", title.trim(), stdout(&args).trim_end());

@@ -1,7 +1,7 @@
 //! Runs beside each other: which lanes there are, what came of each, and which differences are more than noise.
 //!
 //! ```text
-//! Measured ── Comparison::of ──▶ groups, one a number of events ──▶ lanes ──▶ figures, turn by turn
+//! Measured ── Comparison::of ──▶ groups, one an input ──▶ lanes ──▶ figures, turn by turn
 //!                                  └─ noise: pairs of a lane and the same lane again
 //! ```
 //!
@@ -17,6 +17,7 @@ use crate::Summary;
 use crate::price::{Prediction, Prices};
 use crate::read::{Measured, Measurement};
 use crate::record::{Figures, Lane, Outcome, Purpose, Session};
+use crate::units;
 
 pub use noise::{Noise, Verdict};
 pub use share::{Bound, Share};
@@ -24,7 +25,7 @@ pub use share::{Bound, Share};
 /// All that was measured, ordered to be compared.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// By number of events, rising.
+    /// By number of events and their length, rising.
     pub groups: Vec<Group>,
     /// Where and by what it was measured.
     pub sessions: Vec<Session>,
@@ -38,11 +39,13 @@ pub struct Comparison {
     pub prices: Option<(Prices, Vec<Prediction>)>,
 }
 
-/// What ran on the same number of events.
+/// What ran on the same input.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Events in the input.
     pub events: u64,
+    /// Bytes by which each of them is longer than usual.
+    pub padding: u32,
     /// The lanes in the order in which they were first run, but those that only serve to judge others.
     pub lanes: Vec<Column>,
     /// The lanes that were run again, for the noise.
@@ -80,13 +83,14 @@ impl Comparison {
     /// Orders what was read.
     #[must_use]
     pub fn of(measured: &Measured) -> Self {
-        let mut sizes: Vec<u64> = measured.runs.iter().map(|measured| measured.run.lane.events).collect();
+        let size = |measured: &Measurement| (measured.run.lane.events, measured.run.lane.padding);
+        let mut sizes: Vec<(u64, u32)> = measured.runs.iter().map(size).collect();
         sizes.sort_unstable();
         sizes.dedup();
         let runs = || measured.runs.iter().map(|measured| &measured.run);
         let prices = Prices::of(runs()).filter(|prices| !prices.of.is_empty());
         Self {
-            groups: sizes.into_iter().map(|events| Group::of(events, &measured.runs)).collect(),
+            groups: sizes.into_iter().map(|size| Group::of(size, &measured.runs)).collect(),
             sessions: measured.sessions.clone(),
             notes: measured.notes.clone(),
             cores_taken: measured.runs.iter().filter(|m| m.was_run()).map(|m| m.run.cores_taken).collect(),
@@ -97,10 +101,15 @@ impl Comparison {
         }
     }
 
-    /// All lanes that have figures, with their group.
+    /// The groups of events of the usual length: others only serve to find what a byte costs.
+    pub fn usual(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| group.padding == 0)
+    }
+
+    /// All lanes of the [usual](Self::usual) groups that have figures, with their group.
     pub fn measured(&self) -> impl Iterator<Item = (&Group, &Column)> {
         let of_group = |group| Group::measured(group).map(move |column| (group, column));
-        self.groups.iter().flat_map(of_group)
+        self.usual().flat_map(of_group)
     }
 
     /// The families of lanes, such as all batch sizes of one placement, in the order of the lanes.
@@ -126,15 +135,17 @@ impl Measurement {
 pub type Family = (String, Option<String>);
 
 impl Group {
-    fn of(events: u64, runs: &[Measurement]) -> Self {
+    fn of((events, padding): (u64, u32), runs: &[Measurement]) -> Self {
         let mut columns: Vec<(Lane, Vec<&Measurement>)> = Vec::new();
-        for measured in runs.iter().filter(|measured| measured.run.lane.events == events) {
+        let is_of = |lane: &Lane| lane.events == events && lane.padding == padding;
+        for measured in runs.iter().filter(|measured| is_of(&measured.run.lane)) {
             match columns.iter_mut().find(|(lane, _)| *lane == measured.run.lane) {
                 Some((_, of_lane)) => of_lane.push(measured),
                 None => columns.push((measured.run.lane.clone(), vec![measured])),
             }
         }
-        let mut group = Self { events, lanes: Vec::new(), again: Vec::new(), unmeasured: Vec::new() };
+        let mut group =
+            Self { events, padding, lanes: Vec::new(), again: Vec::new(), unmeasured: Vec::new() };
         for (lane, of_lane) in columns {
             let place = match lane.purpose {
                 Purpose::Figure | Purpose::HeldOut => &mut group.lanes,
@@ -145,6 +156,16 @@ impl Group {
         }
         group.lanes = beside_families(group.lanes);
         group
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let events = units::exact(self.events);
+        match self.padding {
+            0 => format!("{events} events"),
+            bytes => format!("{events} events, each longer by {bytes} bytes and a key"),
+        }
     }
 
     /// The lanes that have figures.
@@ -246,8 +267,14 @@ impl Column {
 
     /// How many times as fast it is as another lane once everything is ready, pair by pair.
     #[must_use]
+    pub fn speeds_against(&self, other: &Column) -> Vec<f64> {
+        other.ratios(self, |figures| figures.wall_seconds)
+    }
+
+    /// The same, summarised.
+    #[must_use]
     pub fn speed_against(&self, other: &Column) -> Option<Summary> {
-        Summary::of(&other.ratios(self, |figures| figures.wall_seconds))
+        Summary::of(&self.speeds_against(other))
     }
 
     /// Median throughput in events/s, once everything is ready.
@@ -260,7 +287,7 @@ impl Column {
     /// The family that it belongs to.
     #[must_use]
     pub fn family(&self) -> Family {
-        (self.lane.system.clone(), self.lane.placement.clone())
+        self.lane.family()
     }
 
     /// Whether the other one runs the same, for whatever purpose.
@@ -280,10 +307,16 @@ pub fn family_name((system, placement): &Family) -> String {
 }
 
 impl Lane {
+    /// The family that it belongs to.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        (self.system.clone(), self.placement.clone())
+    }
+
     /// Its name in tables and plots.
     #[must_use]
     pub fn name(&self) -> String {
-        let family = family_name(&(self.system.clone(), self.placement.clone()));
+        let family = family_name(&self.family());
         match &self.batch {
             Some(batch) => format!("{family}, {}", batch_name(batch)),
             None => family,
@@ -317,7 +350,8 @@ mod tests {
     fn what_was_left_out_stands_with_its_family() {
         let column = |system: &str, batch: &str, state: State| {
             let (system, batch) = (system.to_owned(), Some(batch.to_owned()));
-            let lane = Lane { system, placement: None, batch, events: 1, purpose: Purpose::Figure };
+            let (events, padding, purpose) = (1, 0, Purpose::Figure);
+            let lane = Lane { system, placement: None, batch, events, padding, purpose };
             Column { lane, state, is_verified: true }
         };
         let left_out = || State::LeftOut("too long".to_owned());

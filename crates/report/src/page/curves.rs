@@ -120,7 +120,7 @@ fn by_batch(
         let lines = Lines { x: BATCH, y, series };
         lines.draw(format!("{name}-{}", group.events), format!("{title}, {events} events"))
     };
-    comparison.groups.iter().filter_map(plot).collect()
+    comparison.usual().filter_map(plot).collect()
 }
 
 fn series_by_batch(

@@ -15,16 +15,22 @@ pub(super) const TITLE: &str = "What a boundary costs";
 pub(super) fn tables(comparison: &Comparison, page: &mut Document) {
     let Some((prices, predictions)) = &comparison.prices else { return };
     page.text(
-        Text::prose("What moving one stage out costs, t = a·batches + b·events, in CPU time of all processes. An event costs ")
-            .words(units::seconds(prices.base))
-            .and(" where none is moved. Behind ± is a standard error."),
+        Text::prose(
+            "What moving one stage out costs, t = a·batches + b·events + c·bytes, in CPU time of all processes. An event costs ",
+        )
+        .words(units::seconds(prices.base))
+        .and(
+            " where none is moved. Behind ± is a standard error. What stands “in b” cannot be told apart from it: however long \
+             events are, the bytes on these links are as many for each.",
+        ),
     );
     let mut grid = Grid::new([
         ("stage", Align::Left),
         ("as", Align::Left),
         ("a: CPU by batch", Align::Right),
         ("b: CPU by event", Align::Right),
-        ("bytes by event, in b", Align::Right),
+        ("c: CPU by byte", Align::Right),
+        ("bytes by event", Align::Right),
     ]);
     for price in &prices.of {
         let bytes = units::number(price.bytes_per_event);
@@ -32,7 +38,8 @@ pub(super) fn tables(comparison: &Comparison, page: &mut Document) {
             price.stage.clone(),
             price.word.clone(),
             estimate(price.batch),
-            estimate(price.event),
+            price.event.map_or("in a".to_owned(), estimate),
+            price.byte.map_or(if price.event.is_some() { "in b" } else { "in a" }.to_owned(), estimate),
             bytes,
         ]);
     }
@@ -41,7 +48,10 @@ pub(super) fn tables(comparison: &Comparison, page: &mut Document) {
     if predictions.is_empty() {
         return;
     }
-    page.text(Text::prose("What was held out, against what these prices say:"));
+    page.text(Text::prose(
+        "What was held out, against what these prices say. Speed follows from the larger of two times, and from both where \
+         they are near each other: the busiest loop, and the work that is left for the other cores.",
+    ));
     page.grid(compared(predictions));
     page.text(trust(predictions));
 }
@@ -52,17 +62,21 @@ fn estimate(estimate: Estimate) -> String {
 
 /// What moving a stage out means for the whole pipeline, in a sentence.
 fn sentence(prices: &Prices, price: &Price) -> Text {
+    let others = [(price.event, "by event"), (price.byte, "by byte")];
+    let others = others.map(|(price, by)| Some(format!("{} {by}", units::seconds(price?.value))));
+    let prices_of = [Some(format!("{} of CPU more by batch", units::seconds(price.batch.value)))];
+    let prices_of: Vec<String> = prices_of.into_iter().chain(others).flatten().collect();
     Text::default()
         .code(&price.stage)
         .and(" in ")
         .words(&price.word)
         .and(": ")
-        .words(units::seconds(price.batch.value))
-        .and(" of CPU more by batch and ")
-        .words(units::seconds(price.event.value))
-        .and(" by event; at ")
+        .words(prices_of.join(", "))
+        .and("; at ")
         .words(units::scaled(ROWS))
-        .and(" rows a batch ")
+        .and(" rows a batch and ")
+        .words(units::number(price.bytes_per_event))
+        .and(" bytes an event ")
         .words(format!("{:.0} %", prices.share(price) * 100.0))
         .and(" of what the pipeline takes in one process.")
 }
@@ -83,7 +97,10 @@ fn compared(predictions: &[Prediction]) -> Grid {
         grid.row([
             prediction.lane.placement.clone().unwrap_or_default(),
             prediction.lane.batch.clone().unwrap_or_default(),
-            units::exact(prediction.lane.events),
+            match prediction.lane.padding {
+                0 => units::exact(prediction.lane.events),
+                bytes => format!("{}, longer by {bytes} B", units::exact(prediction.lane.events)),
+            },
             format!("{} ({:+.0} %)", units::seconds(cpu[0]), cpu_off * 100.0),
             units::seconds(cpu[1]),
             format!("{} ({:+.0} %)", units::scaled(speed[0]), speed_off * 100.0),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::measures;
 use crate::Align;
-use crate::comparison::{Column, Comparison, Group, State, Verdict, batch_name, family_name};
+use crate::comparison::{Column, Comparison, Group, Noise, State, Verdict, batch_name, family_name};
 use crate::document::{Cell, Document, Grid, Text, Tone};
 use crate::units;
 
@@ -15,7 +15,7 @@ const COLUMNS_MAX: usize = 6;
 pub(super) fn section(comparison: &Comparison, page: &mut Document) {
     page.heading(2, "Comparison");
     for group in &comparison.groups {
-        page.heading(3, format!("{} events", units::exact(group.events)));
+        page.heading(3, group.title());
         glance(comparison, group, page);
         noise(comparison, group, page);
         details(comparison, group, page);
@@ -108,17 +108,18 @@ fn results(group: &Group, column: &Column) -> Cell {
 
 /// What two runs of one thing differ by.
 fn noise(comparison: &Comparison, group: &Group, page: &mut Document) {
-    let noise = group.noise();
-    if let Some(floor) = group.noise_floor() {
-        let pairs: Vec<String> = noise
-            .iter()
-            .map(|noise| format!("{} {}", noise.lane.name(), noise.speed.show(units::number)))
-            .collect();
-        let text = Text::prose("Noise: the same lane once more was, pair by pair, this many times as fast: ")
-            .words(pairs.join("; "))
-            .and(". A difference of less than a factor of ")
-            .words(units::number(floor.exp()))
-            .and(" is marked as none.");
+    let pair = |noise: &Noise| {
+        let (speed, factor) = (noise.speed()?.show(units::number), units::number(noise.factor()?));
+        Some(format!("{} {speed}, within a factor of {factor}", noise.lane.name()))
+    };
+    let pairs: Vec<String> = group.noise().iter().filter_map(pair).collect();
+    if !pairs.is_empty() {
+        let text = Text::prose(
+            "Noise: the same lane once more was, pair by pair, this many times as fast, and three in four pairs are within \
+             the factor behind it: ",
+        )
+        .words(pairs.join("; "))
+        .and(". What is within that of the first lane and of a lane's own family is marked as none.");
         page.text(text);
     } else if comparison.is_benchmark && group.lanes.len() > 1 {
         page.text(Text::prose(
@@ -221,6 +222,11 @@ fn definitions(page: &mut Document) {
         Text::prose(
             "IPC overhead, of CPU: the CPU time of all processes that is not the stages' own work. Libraries' threads and \
              the kernel's work for them are in it; of systems that do not tell start-up apart, that is too.",
+        ),
+        Text::prose(
+            "Difference: none if the middle of the ratios is within the noise; faster or slower if all of them also rank so \
+             far above the differences of equals that chance would seldom do it (rank-sum test; less than one in a hundred \
+             of equals); unclear otherwise, as with few turns.",
         ),
         Text::prose(
             "Times as fast: the first lane's time over this one's, once both are ready, of runs that stood next to each \
