@@ -202,3 +202,23 @@ fn between_two_sizes_a_prediction_follows_what_was_measured_at_both() {
     assert!(more_by_event[0].abs() < 1e-10, "{more_by_event:?}");
     assert!((15e-9..20e-9).contains(&more_by_event[1]), "{more_by_event:?}");
 }
+
+#[test]
+fn stages_of_a_span_share_their_loops() {
+    let run = run("rules=moved", &["rules"], Some("100"), 0, Purpose::Figure);
+    let Outcome::Verified(Figures { report: Some(mut report), .. }) = run.outcome else {
+        panic!("the run has a report")
+    };
+    let busy = |stage: &str| match stage {
+        "ingest" => 8.0,
+        "parse" => 6.0,
+        "rules" => 3.0,
+        _ => 1.0,
+    };
+    // Two workers on two cores are no limit of their own; on four, they are.
+    assert_eq!(busiest(&report, busy), 3.0);
+    report.bottleneck.cores = 4;
+    assert_eq!(busiest(&report, busy), 7.0);
+    report.stages.iter_mut().for_each(|stage| stage.loops = 1);
+    assert_eq!(busiest(&report, busy), 14.0);
+}
