@@ -115,6 +115,25 @@ fn a_program_that_fails_while_another_one_starts_ends_the_run() {
 }
 
 #[test]
+fn the_source_is_opened_when_all_others_are_ready() {
+    let folder = Folder::new();
+    let pipeline = "\
+pipeline: order
+stages:
+  ingest: {use: file, with: {path: events.ndjson}, or: {sh: {run: [sh, ingest.sh]}}}
+  sink: {from: ingest, or: {sh: {run: [sh, sink.sh]}}}
+placement: {ingest: sh}
+";
+    folder.write("events.ndjson", "").write("pipeline.yaml", pipeline);
+    mkfifo(&folder.path("begun"), Mode::S_IRWXU).unwrap();
+    // The sink is never ready. It gives the source the time to read what it was sent: nothing.
+    folder.write("ingest.sh", "echo > begun; head -c 1 <&3 > opened\n");
+    folder.write("sink.sh", "read _ < begun; for at in $(seq 100000); do :; done; exit 3\n");
+    folder.run(&["run", "pipeline.yaml"]).failed(1, &["error[E108]: stage `sink` failed", "exit status 3"]);
+    assert_eq!(folder.read("opened"), "");
+}
+
+#[test]
 fn a_built_in_stage_is_not_started_by_hand() {
     let folder = Folder::new();
     let start =

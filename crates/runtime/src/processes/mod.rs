@@ -5,7 +5,7 @@
 //! every process has ended and is reaped when [`Processes`] is dropped; if this program is killed, the kernel kills them.
 //!
 //! ```text
-//!   Plan ──start──▶ socket, segments, process ──Open──▶ … ──Ready──▶ the run ──Done──▶ Commit ──▶ exit
+//!   Plan ──start──▶ socket, segments, process ──Open, the source last──▶ Ready ──▶ the run ──Done──▶ Commit ──▶ exit
 //!                                     └─ stdout, stderr ──▶ log
 //! ```
 
@@ -14,6 +14,7 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use modrun_core::{Code, Concurrency, CpuSeconds, Error, Result, Role, StageId};
 use modrun_link::{Gone, Host};
 use modrun_plan::{Plan, PlannedStage};
 use modrun_shm::Child;
+use modrun_wire::Open;
 use modrun_worker::is_consequence;
 
 use logs::Tail;
@@ -29,6 +31,8 @@ pub use logs::{Level, Log, LogLine};
 
 use crate::system;
 
+/// The position of the source in a pipeline.
+const SOURCE: usize = 0;
 /// How long a process may take to end by itself once it has nothing more to do.
 const END_MAX: Duration = Duration::from_secs(5);
 /// How long a process whose socket broke off may take until it can be said how it ended.
@@ -60,6 +64,8 @@ struct Process {
     host: Host,
     child: Child,
     tail: Arc<Tail>,
+    /// What it is still to be opened with.
+    open: Option<Open>,
     sdk: String,
     /// Loops that run the stage in it.
     loops: usize,
@@ -98,16 +104,33 @@ impl Processes {
         Ok(processes)
     }
 
-    /// Waits until all are ready; as soon as one of them fails, for no other.
+    /// Waits until all are ready; as soon as one of them fails, for no other. The source is opened when all others are
+    /// ready: what it did before would be in no account.
     fn all_ready(&mut self, plan: &Plan) -> Result<()> {
-        let (close, clock) = (&self.closer(), &self.env.clock);
-        let until = clock.now() + plan.limits.start;
+        let (close, clock, limit) = (&self.closer(), &self.env.clock, plan.limits.start);
+        let until = clock.now() + limit;
+        let source: Vec<&mut Process> = self.by_stage.get_mut(&SOURCE).into_iter().flatten().collect();
+        let opens: Vec<_> = source
+            .into_iter()
+            .filter_map(|process| Some((process.host.clone(), process.open.take()?)))
+            .collect();
+        let open_source = &|| opens.iter().try_for_each(|(host, open)| host.open(open.clone()));
+        let others =
+            self.by_stage.iter().filter(|&(&at, _)| at != SOURCE).map(|(_, replicas)| replicas.len()).sum();
+        let others = &AtomicUsize::new(others);
+        if others.load(Ordering::Relaxed) == 0 {
+            open_source()?;
+        }
         let mut heard: Vec<Result<()>> = thread::scope(|scope| {
             let mut threads = Vec::new();
             for (&at, replicas) in &mut self.by_stage {
                 let count = replicas.len();
+                let until = if at == SOURCE { until + limit } else { until };
                 let hear = move |process: &mut Process| {
-                    let heard = process.hear_ready(plan, (at, count), until, &**clock);
+                    let heard = process.hear_ready(plan, (at, count), until, &**clock).and_then(|()| {
+                        let last = at != SOURCE && others.fetch_sub(1, Ordering::Relaxed) == 1;
+                        if last { open_source() } else { Ok(()) }
+                    });
                     heard.inspect_err(|_| close()).map_err(|error| explain(process, error))
                 };
                 threads.extend(replicas.iter_mut().map(|process| scope.spawn(move || hear(process))));
@@ -188,6 +211,12 @@ impl Drop for Processes {
 }
 
 impl Process {
+    /// Sends it what it is opened with.
+    fn open(&mut self) -> Result<()> {
+        let open = self.open.take().map_or(Ok(()), |open| self.host.open(open));
+        open.map_err(|error| explain(self, error))
+    }
+
     /// Waits until it is ready, and sees whether it is what the plan counts on: the stage `at`, in so many replicas.
     fn hear_ready(
         &mut self,

@@ -22,7 +22,7 @@ const SOCKET: i32 = 3;
 const INPUT: i32 = 4;
 const OUTPUT: i32 = 5;
 
-/// Starts the processes of a stage and sends them `Open`; none if the stage runs in this process.
+/// Starts the processes of a stage and sends them `Open`, unless it is the source; none if the stage runs in this process.
 pub(super) fn stage(plan: &Plan, at: usize, env: &Env, setting: &Setting) -> Result<Vec<Process>> {
     let stage = &plan.stages[at];
     let wanted = stage.parallelism.map_or(1, |count| count.get());
@@ -121,12 +121,15 @@ fn start(
     let traffic = || if setting.measured { Traffic::on() } else { Traffic::default() };
     let traffic = (traffic(), traffic());
     let host = Host::new(StageId(at), &stage.name, (socket, input, output), clock, window, schemas, traffic)?;
-    let opened = host.open(open(plan, stage, command, setting, (replica, replicas))?);
+    let open = open(plan, stage, command, setting, (replica, replicas))?;
     let name = stage.name.clone();
     let (sdk, loops) = (String::new(), 1);
-    let cpu_at_ready = Duration::ZERO;
-    let process = Process { name, host, child, tail, sdk, loops, cpu_at_ready, ready_at: None };
-    opened.map_err(|error| super::explain(&process, error))?;
+    let (cpu_at_ready, ready_at) = (Duration::ZERO, None);
+    let mut process =
+        Process { name, host, child, tail, open: Some(open), sdk, loops, cpu_at_ready, ready_at };
+    if at != super::SOURCE {
+        process.open()?;
+    }
     Ok(process)
 }
 
