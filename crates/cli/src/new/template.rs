@@ -102,39 +102,36 @@ impl Language {
         }
     }
 
-    /// What stands before a command, or the commands, that need the SDK.
-    fn environment(self, sdk: Option<&Path>) -> String {
-        match (self, sdk) {
-            (Language::Python, Some(sdk)) => format!("PYTHONPATH={} ", quoted(sdk)),
-            (Language::TypeScript, Some(sdk)) => build_sdk(sdk) + "\n",
-            _ => String::new(),
-        }
-    }
-
-    /// The commands to begin with, in the folder of the stage.
-    pub(crate) fn next(self, sdk: Option<&Path>) -> Vec<String> {
+    /// The commands to begin with, in the folder of the stage; its README has the same.
+    fn commands(self, sdk: Option<&Path>) -> Vec<String> {
         let (install, test) = match self {
             Language::Python => match sdk {
-                Some(_) => (None, format!("{}python3 -m unittest", self.environment(sdk))),
+                Some(sdk) => (None, format!("PYTHONPATH={} python3 -m unittest", quoted(sdk))),
                 None => (Some("python3 -m pip install ."), "python3 -m unittest".to_owned()),
             },
             Language::TypeScript => (Some("npm install"), "npm test".to_owned()),
             Language::Go => (None, "go test .".to_owned()),
-            Language::Cpp => (None, "ctest --preset release".to_owned()),
+            Language::Cpp => (None, "cmake --workflow --preset test".to_owned()),
             Language::Rust => (None, "cargo test --release".to_owned()),
         };
-        // A checkout has no compiled files; later stages find those of the first one.
-        let is_unbuilt = |sdk: &&Path| self == Language::TypeScript && !sdk.join("dist").is_dir();
-        let prepare = sdk.filter(is_unbuilt).map(build_sdk);
         let run = "modrun run pipeline.yaml --verify expected.ndjson".to_owned();
-        prepare.into_iter().chain(install.map(str::to_owned)).chain([run, test]).collect()
+        self.build_sdk(sdk).into_iter().chain(install.map(str::to_owned)).chain([run, test]).collect()
     }
-}
 
-/// Compiles the TypeScript SDK of a checkout.
-fn build_sdk(sdk: &Path) -> String {
-    let sdk = quoted(sdk);
-    format!("npm --prefix {sdk} ci && npm --prefix {sdk} run build")
+    /// As [`Self::commands`], without what is done: later stages find the compiled SDK of the first one.
+    pub(crate) fn next(self, sdk: Option<&Path>) -> Vec<String> {
+        let mut commands = self.commands(sdk);
+        if sdk.is_some_and(|sdk| sdk.join("dist").is_dir()) {
+            commands.retain(|command| Some(command) != self.build_sdk(sdk).as_ref());
+        }
+        commands
+    }
+
+    /// Compiles the SDK of a checkout, which in TypeScript has to be done before.
+    fn build_sdk(self, sdk: Option<&Path>) -> Option<String> {
+        let sdk = quoted(sdk.filter(|_| self == Language::TypeScript)?);
+        Some(format!("npm --prefix {sdk} ci && npm --prefix {sdk} run build"))
+    }
 }
 
 /// The files of a stage, by their names in its folder.
@@ -143,7 +140,7 @@ pub(crate) fn files(language: Language, name: &str, sdk: Option<&Path>) -> Vec<(
         ("{{name}}", name.to_owned()),
         ("{{implementation}}", language.implementation(sdk)),
         ("{{dependency}}", language.dependency(sdk)),
-        ("{{environment}}", language.environment(sdk)),
+        ("{{commands}}", language.commands(sdk).join("\n")),
     ];
     let filled =
         |text: &str| places.iter().fold(text.to_owned(), |text, (place, value)| text.replace(place, value));

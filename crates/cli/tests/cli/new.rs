@@ -32,6 +32,11 @@ fn a_stage_is_written_in_each_language() {
             folder.run(&["new", "stage", &name, "--language", language, "--sdk", SDK]).succeeded().stdout;
         assert!(shown.contains(&format!("\n  cd {name}\n")), "{shown}");
         assert!(shown.contains("\n  modrun run pipeline.yaml --verify expected.ndjson\n"), "{shown}");
+        let (_, next) = shown.split_once("\n  cd ").unwrap();
+        let readme = folder.read(&format!("{name}/README.md"));
+        for command in next.lines().skip(1) {
+            assert!(readme.contains(&format!("\n{}\n", command.trim())), "{command}\n{readme}");
+        }
         for path in files(&folder.path(&name)) {
             let text = fs::read_to_string(&path).unwrap();
             let is_open = text.split("{{").skip(1).any(|rest| rest.starts_with(|c: char| c.is_alphabetic()));
