@@ -31,7 +31,7 @@ const STEPS: &[Step] = &[
     ("release build", modrun::build),
     ("golden runs, 100k events", || golden_runs(100_000)),
     ("golden runs, 1M events", || golden_runs(1_000_000)),
-    ("golden run in batches of 7 events", small_batches),
+    ("golden runs in batches of 1 to 65536 events", batches),
     ("rolling features", rolling::test),
     ("golden run without add-ons of Node", without_addons),
     ("golden run, 10M events through a pipe", || example::verified_pipe(Input::plain(10_000_000))),
@@ -81,10 +81,15 @@ fn golden_runs(events: u64) -> Result<()> {
     Ok(())
 }
 
-/// So do many small batches, the last of which is not full.
-fn small_batches() -> Result<()> {
-    let batch = ["--set", "batch={rows: 7}"];
-    example::verified_run(Input::plain(100_000), Placement::Polyglot, &batch).map(drop)
+/// So does every split in batches of any size, the last of which is seldom full.
+fn batches() -> Result<()> {
+    for placement in Placement::ALL.into_iter().filter(|placement| *placement != Placement::OneProcess) {
+        for rows in [1, 7, 1000, 65_536] {
+            let batch = ["--set", &format!("batch={{rows: {rows}}}")];
+            example::verified_run(Input::plain(100_000), placement, &batch)?;
+        }
+    }
+    Ok(())
 }
 
 /// So does Node where it may not map a segment.
