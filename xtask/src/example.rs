@@ -8,7 +8,7 @@
 //!
 //! A figure of a run is handed on only if its results were the expected ones.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -133,7 +133,7 @@ impl Run {
         let (output, report) = (input::scratch("results.ndjson")?, input::scratch("report.json")?);
         let mut command = modrun::run(process::command(modrun::program(), &[]), input, &output, &report);
         command.args(["--verify", &expected]).args(placement.options());
-        process::look_first_in(&mut command, python::PROGRAMS);
+        process::look_first_in(&mut command, &[Path::new(python::PROGRAMS)]);
         Ok(Self { command, report })
     }
 

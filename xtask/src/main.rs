@@ -21,6 +21,7 @@ mod example;
 mod go;
 mod input;
 mod modrun;
+mod new_stage;
 mod npm;
 mod process;
 mod python;

@@ -1,7 +1,7 @@
 //! Running other programs: visibly, from the project's root, and failing with their name.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
@@ -27,10 +27,13 @@ pub(crate) fn within(folder: &str, program: &str, arguments: &[&str]) -> Command
     command("env", &[&["-C", folder, program], arguments].concat())
 }
 
-/// Lets `command` and what it starts find programs in `folder`, which is under the root, before all others.
-pub(crate) fn look_first_in(command: &mut Command, folder: &str) {
-    let mut path = root().join(folder).into_os_string();
-    path.push(":");
+/// Lets `command` and what it starts find programs in `folders`, which are under the root, before all others.
+pub(crate) fn look_first_in(command: &mut Command, folders: &[&Path]) {
+    let mut path = OsString::new();
+    for folder in folders {
+        path.push(root().join(folder));
+        path.push(":");
+    }
     path.push(env::var_os("PATH").unwrap_or_default());
     command.env("PATH", path);
 }
@@ -121,8 +124,8 @@ mod tests {
         command.env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(shown(&command), r"RUSTDOCFLAGS='-D warnings' target/x test -- 'a b' 'it'\''s' ''");
         let mut command = within("bench", &root().join("x").display().to_string(), &["vet"]);
-        look_first_in(&mut command, ".venv/bin");
-        assert_eq!(shown(&command), r#"PATH="$PWD/.venv/bin:$PATH" env -C bench "$PWD/x" vet"#);
+        look_first_in(&mut command, &[Path::new(".venv/bin"), &root().join("target")]);
+        assert_eq!(shown(&command), r#"PATH="$PWD/.venv/bin:$PWD/target:$PATH" env -C bench "$PWD/x" vet"#);
     }
 
     #[test]

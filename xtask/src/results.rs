@@ -126,7 +126,7 @@ fn measure(runs: u32) -> Result<PathBuf> {
         let mut command = process::command(modrun::program(), &["bench", pipeline]);
         command.args(options).args(["--runs", &runs.to_string(), "--data", "bench/data"]);
         command.arg("--output").arg(Path::new(RUNS).join(name).with_extension("jsonl"));
-        process::look_first_in(&mut command, python::PROGRAMS);
+        process::look_first_in(&mut command, &[Path::new(python::PROGRAMS)]);
         process::run(&mut command)?;
     }
     Ok(folder)

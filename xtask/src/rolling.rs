@@ -1,5 +1,7 @@
 //! The second example, with real computation for each event: its implementations, checked, and equal results of all.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::input::{self, Input};
@@ -37,7 +39,7 @@ pub(crate) fn test() -> Result<()> {
         let mut run = modrun::run_pipeline(command, &pipeline, &input.path(), &output, &report);
         run.args(["--placement", placement, "--no-build"]);
         run.args(["--verify", &format!("{FOLDER}/expected/100k.ndjson")]);
-        process::look_first_in(&mut run, python::PROGRAMS);
+        process::look_first_in(&mut run, &[Path::new(python::PROGRAMS)]);
         process::run(&mut run)?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::example::{self, Placement};
 use crate::input::{self, Input};
 use crate::steps::{self, Step};
-use crate::{cmake, conformance, modrun, process, python, rolling, sdk, setup, split};
+use crate::{cmake, conformance, modrun, new_stage, process, python, rolling, sdk, setup, split};
 
 const STEPS: &[Step] = &[
     ("format", || cargo(&["fmt", "--all", "--check"])),
@@ -29,6 +29,11 @@ const STEPS: &[Step] = &[
     ("conformance of Rust", || conformance::RUST.check()),
     ("conformance page", conformance::make_page),
     ("release build", modrun::build),
+    ("new stage in Python", || new_stage::PYTHON.test()),
+    ("new stage in TypeScript", || new_stage::TYPESCRIPT.test()),
+    ("new stage in Go", || new_stage::GO.test()),
+    ("new stage in C++", || new_stage::CPP.test()),
+    ("new stage in Rust", || new_stage::RUST.test()),
     ("golden runs, 100k events", || golden_runs(100_000)),
     ("golden runs, 1M events", || golden_runs(1_000_000)),
     ("golden runs in batches of 1 to 65536 events", batches),
