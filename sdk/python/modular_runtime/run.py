@@ -151,6 +151,8 @@ class Process:
         link.ledger.enter(PROCESS)
         prepared = instance.prepare() if isinstance(instance, Sink) else None
         prepared = prepared or Prepared()
+        # Its account includes the sending of all that it has sent.
+        link.flush()
         link.report(getattr(instance, "bytes_read", 0), getattr(instance, "bytes_total", 0))
         link.say(message.done(prepared.artifact, prepared.rows))
         self._ended = opened.declaration.role != Role.SINK

@@ -242,22 +242,22 @@ class Changes(unittest.TestCase):
             self.assertEqual(self.lived(stage, rows, output), expected, rows)
 
     def test_events_that_go_on(self) -> None:
-        self.check(kept, "SSDPEESSPSSDPEESSPPPSSRT")
+        self.check(kept, "SSDPEESSPSSDPEESSPPSSSSRT")
 
     def test_events_that_change(self) -> None:
-        self.check(changed, "SSDPEESSPSSDPEESSPPPSSRT")
+        self.check(changed, "SSDPEESSPSSDPEESSPPSSSSRT")
 
     def test_batches(self) -> None:
-        self.check(whole, "SSDPEESSPSSDPEESSPPPSSRT")
+        self.check(whole, "SSDPEESSPSSDPEESSPPSSSSRT")
 
     def test_a_state_and_an_end(self) -> None:
-        self.check(Held, "SSDPESPSSDPESPESPPPSSRT")
+        self.check(Held, "SSDPESPSSDPESPESPPSSSSRT")
 
     def test_a_sink_of_events(self) -> None:
-        self.check(Events, "SSDPSPSSDPSPPPSSRT", output=False)
+        self.check(Events, "SSDPSPSSDPSPPSSSSRT", output=False)
 
     def test_a_sink_of_batches(self) -> None:
-        self.check(Batches, "SSDPSPSSDPSPPPSSRT", output=False)
+        self.check(Batches, "SSDPSPSSDPSPPSSSSRT", output=False)
 
     def test_an_unmeasured_stage_has_no_changes(self) -> None:
         for stage, output in ((kept, True), (whole, True), (Events, False)):
@@ -269,7 +269,7 @@ class Waits(unittest.TestCase):
 
     def test_for_batches(self) -> None:
         parts = [opened(input=NUMBERED, output=NUMBERED), batch(0, 3), batch(1, 3) + END]
-        self.assertEqual(lived(kept, parts), "SSRTRDPEESSRSTRDPEESSPPPSSRT")
+        self.assertEqual(lived(kept, parts), "SSRTRDPEESSRSTRDPEESSPPSSSSRT")
 
     def test_for_credit(self) -> None:
         opening = opened(input=NUMBERED, output=NUMBERED, window_batches=1)

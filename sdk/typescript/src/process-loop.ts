@@ -203,6 +203,8 @@ export class ProcessLoop {
       }
     }
     const prepared = instance.prepare === undefined ? null : yield* settled(instance.prepare());
+    // Its account includes the sending of all that it has sent.
+    yield* link.flush();
     link.tell();
     link.send({ done: { artifact: prepared?.artifact ?? "", rows: prepared?.rows ?? 0 } });
   }

@@ -69,6 +69,7 @@ export class SourceLoop {
         "the source gave nothing to iterate over; it is a generator, or returns a list or an iterator",
       );
     yield* this.send();
+    yield* link.flush();
     link.tell();
     link.send({ done: { artifact: "", rows: 0 } });
   }
