@@ -134,6 +134,21 @@ placement: {ingest: sh}
 }
 
 #[test]
+fn a_source_that_ends_before_it_is_opened_says_how() {
+    let folder = Folder::new();
+    let source = "ingest: {use: file, with: {path: events.ndjson}, or: {sh: {run: [sh, ingest.sh]}}}";
+    let sink = "sink: {use: file, from: ingest, with: {path: results.txt}}";
+    folder.write("events.ndjson", "").write("ingest.sh", "echo no input; exit 3\n");
+    for sinks in ["thread", "process"] {
+        let placement = format!("placement: {{ingest: sh, sink: {sinks}}}");
+        folder
+            .write("pipeline.yaml", format!("pipeline: gone\nstages:\n  {source}\n  {sink}\n{placement}\n"));
+        let ended = folder.run(&["run", "pipeline.yaml"]);
+        ended.failed(1, &["error[E108]: stage `ingest` failed", "exit status 3", "no input"]);
+    }
+}
+
+#[test]
 fn a_built_in_stage_is_not_started_by_hand() {
     let folder = Folder::new();
     let start =

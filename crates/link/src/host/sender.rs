@@ -15,8 +15,8 @@ use super::Host;
 use crate::batcher::{Batcher, Facts};
 use crate::peer::Kept;
 
-/// How soon behind one adaptive batch the next one leaves that is not full. Where rows come without a pause, each batch
-/// costs its receiver, and the loops on its way, more than its rows do; where they come now and then, none waits.
+/// How soon behind one adaptive batch the next one leaves that is not full. Where rows come without a pause, fewer batches
+/// wake and run through fewer loops; where they come now and then, none waits.
 const PACE: Duration = Duration::from_millis(5);
 
 /// The sending end before a stage. Dropped without [`HostSender::finish`], it ends everything on its sockets.

@@ -114,7 +114,13 @@ impl Processes {
             .into_iter()
             .filter_map(|process| Some((process.host.clone(), process.open.take()?)))
             .collect();
-        let open_source = &|| opens.iter().try_for_each(|(host, open)| host.open(open.clone()));
+        let open_source = &|| {
+            opens.iter().try_for_each(|(host, open)| match host.open(open.clone()) {
+                // One that has gone is heard of where it is awaited, with how it ended.
+                Err(error) if gone(&error).is_some() => Ok(()),
+                opened => opened,
+            })
+        };
         let others =
             self.by_stage.iter().filter(|&(&at, _)| at != SOURCE).map(|(_, replicas)| replicas.len()).sum();
         let others = &AtomicUsize::new(others);
